@@ -1,0 +1,180 @@
+"""What is remembered between passes: only what cannot be seen again (the table in docs/concepts).
+
+Times are Unix seconds in UTC. A good test of a field here: delete it, restart, and say what would
+go wrong. Everything is absolute ("weight 20", never "+10") and bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+HISTORY = 10
+"""How many finished attempts a Rollout remembers."""
+
+
+class Heading(StrEnum):
+    """Where an attempt goes. It never turns back on its own."""
+
+    ADVANCING = "Advancing"
+    STEPPING_BACK = "SteppingBack"
+    ROLLING_BACK = "RollingBack"
+    HANDING_OVER = "HandingOver"
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """The heading, why, and since when."""
+
+    name: Heading
+    since: float
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stable:
+    """The version that serves: target's uid, pod-template-hash, and the template's identity."""
+
+    uid: str
+    revision: str
+    template: str
+    replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """One route rule as the user stored it: its backends as JSON, and who owned the rule."""
+
+    kind: str
+    route: str
+    index: int
+    rule: str
+    service: str
+    backends: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """The stage that an attempt is in.
+
+    `commanded_at`: the weight was written; `accepted_at`: the gateway took it; `measuring_since`:
+    it has arrived and settled, the hold counts from here; `wait_since`: the progress deadline
+    counts from here.
+    """
+
+    index: int
+    name: str
+    entered_at: float
+    wait_since: float
+    commanded_at: float | None = None
+    accepted_at: float | None = None
+    measuring_since: float | None = None
+    due_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardStatus:
+    """What a guard says, and the little that its trigger must remember."""
+
+    name: str
+    verdict: str
+    reason: str
+    since: float
+    level: str = "None"
+    value: float | None = None
+    limit: float | None = None
+    events: int = 0
+    failing_since: float | None = None
+    no_data_since: float | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one revision."""
+
+    id: str
+    number: int
+    revision: str
+    template: str
+    direction: Direction
+    stage: StageStatus
+    started_at: float
+    weight: int = 0
+    max_weight: int = 0
+    replicas: int = 0
+    base_replicas: int = 0
+    frozen: str = ""
+    version: str = ""
+    took_over: bool = False
+    pinned: bool = False
+    foreign_writes: int = 0
+    original: tuple[Original, ...] = ()
+    guards: tuple[GuardStatus, ...] = ()
+    released_at: float | None = None
+    rested_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The revision that is not tried again until it is changed or retried."""
+
+    revision: str
+    template: str
+    reason: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One finished attempt."""
+
+    revision: str
+    number: int
+    outcome: str
+    started_at: float
+    ended_at: float
+    max_weight: int
+    reason: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition as Kubernetes knows it; `status` is "True", "False" or "Unknown"."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: float
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What the columns of `kubectl get` show; derived, for people."""
+
+    state: str = ""
+    stage: str = ""
+    weight: str = ""
+    guards: str = ""
+    next: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that a Rollout remembers."""
+
+    observed_generation: int = 0
+    stable: Stable | None = None
+    attempt: Attempt | None = None
+    refused: Refused | None = None
+    history: tuple[Past, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    display: Display = Display()
+    hold_mode: str = ""
