@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leadsman.guards.verdict import Judged, Reason, Verdict
-from leadsman.guards.windows import Window
+from leadsman.guards.windows import Reading, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,6 @@ class Unsupported:
 
 
 JudgeSpec = Threshold | Unsupported
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What is known about one guard right now.
-
-    The windows are newest last; as many as the guard's trigger looks at. `error` is "" or a
-    CamelCase word: one of those of `ports.Answer`, or Pending (nothing was asked yet), Empty (the
-    source knows no such series), Stale (the newest sample is too old), NoSuchBucket, QueryInvalid.
-    `last_sample` is the canary's newest sample time, Unix seconds.
-    """
-
-    guard: str
-    canary: tuple[Window, ...]
-    stable: tuple[Window, ...]
-    error: str
-    last_sample: float | None
 
 
 _REASON_OF_ERROR = {

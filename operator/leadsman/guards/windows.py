@@ -23,6 +23,23 @@ class Window:
     bad: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is known about one guard right now.
+
+    The windows are newest last; as many as the guard's trigger looks at. `error` is "" or a
+    CamelCase word: one of those of `ports.Answer`, or Pending (nothing was asked yet), Empty (the
+    source knows no such series), Stale (the newest sample is too old), NoSuchBucket, QueryInvalid.
+    `last_sample` is the canary's newest sample time, Unix seconds.
+    """
+
+    guard: str
+    canary: tuple[Window, ...]
+    stable: tuple[Window, ...]
+    error: str
+    last_sample: float | None
+
+
 class ArmCounts:
     """The increments of one arm in time order, of all its series together.
 
