@@ -1,0 +1,1 @@
+"""End-to-end: a real cluster, a demo app, a load generator, and the suites that use them."""

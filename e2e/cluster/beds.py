@@ -1,0 +1,234 @@
+"""Named bare clusters: where their state is, how they are started, entered and ended.
+
+A bed is a folder with bed.json (what runs, how to reach it), logs, the audit log and kubeconfigs.
+The process behind it is one `unshare`; whoever holds it (a daemon for `up`, the command for `run`)
+ends it, and with it everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from e2e.cluster import bare, namespace
+from e2e.cluster.build import say
+from e2e.cluster.errors import BedError, BootFailed, MissingTool
+
+ENV = "LEADSMAN_BED"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class BedInfo:
+    """What bed.json says."""
+
+    name: str
+    kubeconfig: str
+    gateway_url: str
+    prometheus_url: str
+    audit_log: str
+    path: tuple[str, ...]
+    boot_seconds: dict[str, float]
+
+
+def state_root() -> Path:
+    """The folder of all beds: LEADSMAN_STATE, or the user's XDG state folder."""
+    named = os.environ.get("LEADSMAN_STATE")
+    if named:
+        return Path(named).absolute()
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "leadsman"
+
+
+def folder(name: str) -> Path:
+    """The state folder of a bed; raises BedError for a name that cannot be one."""
+    if not _NAME.fullmatch(name):
+        raise BedError(f"--name {name!r}: lower-case letters, digits and dashes, at most 32")
+    return state_root() / "beds" / name
+
+
+def info(name: str) -> BedInfo:
+    """What a running bed says about itself; raises BedError when it is not up."""
+    try:
+        data = json.loads((folder(name) / "bed.json").read_text())
+    except (OSError, ValueError):
+        raise BedError(f"no bed named {name!r} is up: `python -m e2e.cluster up --name {name}`") from None
+    return BedInfo(**{**data, "path": tuple(data["path"])})
+
+
+def first_process(name: str) -> int:
+    """The process, seen from here, that is number 1 inside the bed; raises BedError when gone."""
+    try:
+        outer = int((folder(name) / "pid").read_text())
+        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        argv = Path(f"/proc/{outer}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        raise BedError(f"no bed named {name!r} is up") from None
+    if not children or b"unshare" not in argv:
+        raise BedError(f"no bed named {name!r} is up")
+    return int(children[0])
+
+
+@contextlib.contextmanager
+def _reserved(name: str) -> Iterator[None]:
+    """Keeps two starts of the same bed apart."""
+    target = folder(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BedError(f"another start of the bed {name!r} is under way") from None
+        with contextlib.suppress(BedError):
+            first_process(name)
+            raise BootFailed(f"the bed {name!r} is up already: use `exec`, or `down` first")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        yield
+
+
+def _possible() -> None:
+    reason = namespace.why_not()
+    if reason is not None:
+        raise MissingTool(reason)
+
+
+def up(name: str) -> BedInfo:
+    """Boots a bed that keeps running after this process; raises BootFailed with the reason."""
+    _possible()
+    bare.prepare()
+    with _reserved(name):
+        target = folder(name)
+        with (target / "boot.log").open("wb") as log:
+            process = subprocess.Popen(
+                namespace.unshare_argv([sys.executable, "-m", "e2e.cluster", "_serve", name]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=ROOT,
+            )
+        (target / "pid").write_text(str(process.pid))
+        until = time.monotonic() + 180
+        while not (target / "bed.json").exists():
+            if process.poll() is not None or time.monotonic() > until:
+                down(name, keep_logs=True)
+                raise BootFailed((target / "boot.log").read_text()[-3000:])
+            time.sleep(0.05)
+    return info(name)
+
+
+def boot_here(name: str) -> bare.BareCluster:
+    """Boots the bed in this process' namespace and writes bed.json (called inside only)."""
+    cluster = bare.BareCluster(name, folder(name))
+    cluster.up()
+    told = BedInfo(
+        name=name,
+        kubeconfig=str(cluster.kubeconfig),
+        gateway_url=cluster.gateway_url,
+        prometheus_url=cluster.prometheus_url,
+        audit_log=str(cluster.audit_log),
+        path=(str(cluster.layout.kube), str(cluster.layout.runtime)),
+        boot_seconds=cluster.timings,
+    )
+    draft = folder(name) / "bed.json.draft"
+    draft.write_text(json.dumps(asdict(told), indent=1))
+    draft.rename(folder(name) / "bed.json")
+    return cluster
+
+
+def serve(name: str) -> int:
+    """Boots the bed and holds it until a signal comes (the daemon of `up`, inside)."""
+    cluster = boot_here(name)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    cluster.down()
+    return 0
+
+
+def _bed_environment(name: str) -> dict[str, str]:
+    cluster = bare.BareCluster(name, folder(name))
+    return {**cluster.env(), ENV: name}
+
+
+def enter(name: str, argv: Sequence[str]) -> int:
+    """Runs a command inside a running bed; its exit code."""
+    info(name)
+    command = namespace.nsenter_argv(first_process(name), argv, str(Path.cwd()))
+    return subprocess.run(command, env=_bed_environment(name), check=False).returncode
+
+
+def run(name: str, argv: Sequence[str]) -> int:
+    """Boots a bed, runs a command inside, ends the bed; the command's exit code."""
+    _possible()
+    bare.prepare()
+    with _reserved(name):
+        inner = [sys.executable, "-m", "e2e.cluster", "_run", name, str(Path.cwd()), "--", *argv]
+        process = subprocess.Popen(namespace.unshare_argv(inner), cwd=ROOT)
+        (folder(name) / "pid").write_text(str(process.pid))
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            down(name, keep_logs=True)
+
+
+def run_here(name: str, cwd: str, argv: Sequence[str]) -> int:
+    """The inner half of `run`: boots, runs, stops the programs."""
+    cluster = boot_here(name)
+    say(f"bed {name} is ready: {cluster.timings}")
+    code = subprocess.run(argv, env=_bed_environment(name), cwd=cwd, check=False).returncode
+    cluster.down()
+    return code
+
+
+def down(name: str, keep_logs: bool = False) -> None:
+    """Ends a bed and removes what it left; nothing happens when it is not up."""
+    target = folder(name)
+    with contextlib.suppress(OSError, ValueError):
+        outer = int((target / "pid").read_text())
+        if b"unshare" in Path(f"/proc/{outer}/cmdline").read_bytes():
+            # The kernel ends every process of the namespace with its first one.
+            with contextlib.suppress(BedError):
+                os.kill(first_process(name), signal.SIGKILL)
+            os.kill(outer, signal.SIGKILL)
+            _gone(outer)
+    bare.clean_cgroups(name)
+    (target / "bed.json").unlink(missing_ok=True)
+    (target / "pid").unlink(missing_ok=True)
+    if not keep_logs:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _gone(pid: int) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+
+
+def names() -> list[str]:
+    """All beds that are up."""
+    found = []
+    for path in sorted((state_root() / "beds").glob("*/bed.json")):
+        with contextlib.suppress(BedError):
+            first_process(path.parent.name)
+            found.append(path.parent.name)
+    return found

@@ -1,0 +1,52 @@
+"""Applies the infrastructure's manifests (gateway, monitoring) in their order and waits for them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from e2e.cluster.errors import BootFailed
+
+FOLDER = Path(__file__).parent.parent / "manifests"
+Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+
+
+def apply(run: Run, files: Sequence[Path]) -> None:
+    """Applies files in one kubectl call, server-side; raises BootFailed with kubectl's words."""
+    argv = ["kubectl", "apply", "--server-side", "--force-conflicts", "--validate=false"]
+    for file in files:
+        argv += ["-f", str(file)]
+    result = run(argv)
+    if result.returncode != 0:
+        raise BootFailed(f"kubectl apply failed: {result.stderr.strip()[-1500:]}")
+
+
+def wait(run: Run, what: Sequence[str], seconds: float) -> None:
+    """`kubectl wait` for `what`; raises BootFailed when it is not met in time."""
+    result = run(["kubectl", "wait", f"--timeout={seconds:.0f}s", *what])
+    if result.returncode != 0:
+        raise BootFailed(f"kubectl wait {' '.join(what)}: {result.stderr.strip()[-800:]}")
+
+
+def wait_for_service_account(run: Run, seconds: float = 30.0) -> None:
+    """Waits until the default ServiceAccount exists: before, no pod can be created."""
+    until = time.monotonic() + seconds
+    while run(["kubectl", "get", "serviceaccount", "default", "-n", "default"]).returncode != 0:
+        if time.monotonic() > until:
+            raise BootFailed("the controller manager made no default ServiceAccount")
+        time.sleep(0.1)
+
+
+def install(run: Run, crds: Sequence[Path], seconds: float = 120.0) -> None:
+    """CRDs, then gateway and monitoring, then the objects that need the CRDs; waits for all."""
+    folder = {path.name: path for path in sorted(FOLDER.glob("*.yaml"))}
+    late = [path for name, path in folder.items() if name.startswith("30-")]
+    early = [path for path in folder.values() if path not in late]
+    apply(run, [*crds, *early])
+    wait(run, ["--for=condition=Established", "crd", "--all"], seconds)
+    apply(run, late)
+    wait(run, ["--for=condition=Programmed", "-n", "gateway", "gateway/gateway"], seconds)
+    for namespace in ("gateway", "monitoring"):
+        wait(run, ["--for=condition=Available", "-n", namespace, "deployment", "--all"], seconds)
