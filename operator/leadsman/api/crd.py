@@ -81,11 +81,18 @@ def _rewrite(node: Schema, defs: Schema, place: str) -> Schema:
             if isinstance(value, dict):
                 out[key] = _rewrite(value, defs, f"{place}{{}}")
         elif key in _ORDER:
-            out[key] = value
+            out[key] = _present(value) if key == "default" else value
         else:
             raise SchemaError(f"{place}: {key} has no place in a structural schema")
     _finish(out, place)
     return {key: out[key] for key in _ORDER if key in out}
+
+
+def _present(value: Any) -> Any:
+    """Return a default without the members that are absent."""
+    if isinstance(value, dict):
+        return {key: _present(child) for key, child in value.items() if child is not None}
+    return value
 
 
 def _resolved(node: Schema, defs: Schema, place: str) -> Schema:

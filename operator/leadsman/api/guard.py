@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from leadsman.api.conditions import PlainStatus
 from leadsman.api.resource import API_VERSION, Resource, SourceRef
@@ -162,7 +162,7 @@ class Threshold(Api):
     window: Window = Field(
         default="30s", description="How far back the window reaches, never past the last raise."
     )
-    min_events: int = Field(
+    min_events: StrictInt = Field(
         ge=1,
         le=10_000_000,
         description=(
@@ -186,7 +186,7 @@ class Relative(Api):
     window: Window = Field(
         default="1m", description="How far back the window reaches, never past the last raise."
     )
-    min_events: int = Field(
+    min_events: StrictInt = Field(
         ge=1,
         le=10_000_000,
         description="With fewer events of an arm in the window the verdict is Inconclusive.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool, StrictInt
 
 from leadsman.api.conditions import PlainStatus
 from leadsman.api.resource import API_VERSION, Resource
@@ -91,13 +91,13 @@ class Prometheus(Api):
 class Limits(Api):
     """What one answer and one second may cost."""
 
-    queries_per_second: int = Field(
+    queries_per_second: StrictInt = Field(
         default=4, ge=1, le=100, description="Queries to this source in a second, all guards."
     )
-    series: int = Field(
+    series: StrictInt = Field(
         default=10_000, ge=1, le=1_000_000, description="Series in one answer; more is an error."
     )
-    body_bytes: int = Field(
+    body_bytes: StrictInt = Field(
         default=8_388_608,
         ge=1024,
         le=268_435_456,
@@ -133,7 +133,7 @@ class MetricsSourceSpec(Api):
     """A source of metrics, what it may be asked, and by whom."""
 
     prometheus: Prometheus = Field(description="Where the Prometheus is, and how it is asked.")
-    allow_prom_ql: bool = Field(
+    allow_prom_ql: StrictBool = Field(
         default=False, description="Whether guards may carry queries of their own (promQL)."
     )
     namespaces: Namespaces = Field(

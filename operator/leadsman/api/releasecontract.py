@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from leadsman.api.conditions import PlainStatus
 from leadsman.api.guard import GuardSpec
@@ -58,7 +58,7 @@ class OnInconclusive(StrEnum):
 class Trigger(Api):
     """How much Fail it takes before onFail is done; all that is given must be met."""
 
-    consecutive: int = Field(
+    consecutive: StrictInt = Field(
         default=1, ge=1, le=100, description="So many readings with newer samples, one by one."
     )
     sustained_for: Annotated[Duration, between("0s", "24h")] | None = Field(

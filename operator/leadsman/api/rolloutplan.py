@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from leadsman.api.conditions import PlainStatus
 from leadsman.api.resource import API_VERSION, Resource
@@ -37,14 +37,14 @@ class Promotion(StrEnum):
 class Approval(Api):
     """Who has to agree before a stage begins."""
 
-    count: int = Field(default=1, ge=1, le=10, description="How many different people.")
+    count: StrictInt = Field(default=1, ge=1, le=10, description="How many different people.")
 
 
 class Stage(Api):
     """One step: this much traffic, for this long."""
 
     name: Name = Field(description="The stage's name, unique in the plan.")
-    weight: int = Field(
+    weight: StrictInt = Field(
         ge=0,
         le=100,
         description="The canary's share of the traffic in percent, from 0 to 100.",
@@ -59,7 +59,7 @@ class Stage(Api):
             "onInconclusive is done. Without it the stage waits."
         ),
     )
-    replicas: int | None = Field(
+    replicas: StrictInt | None = Field(
         default=None,
         ge=1,
         le=10_000,
