@@ -1,4 +1,4 @@
-"""Command line of the test clusters: build, up, exec, down, run, list."""
+"""Command line of the test clusters (see e2e/README.md)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from e2e.cluster import bare, beds, namespace
 from e2e.cluster.errors import BedError
+from e2e.cluster.operator_image import operator_image
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,6 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in about.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("--name", default="dev")
+    commands.add_parser("operator-image", help="make the operator's image; prints the archive")
+    load = commands.add_parser("load", help="load images into a bed (the operator's by default)")
+    load.add_argument("--name", default="dev")
+    load.add_argument("tar", nargs="*", type=Path)
     inside = commands.add_parser("exec", help="run a command inside a running bed")
     inside.add_argument("--name", default="dev")
     inside.add_argument("argv", nargs=argparse.REMAINDER)
@@ -80,6 +86,11 @@ def _command(given: argparse.Namespace) -> int:
             return beds.run(given.name, argv)
         case "down":
             beds.down(given.name)
+        case "operator-image":
+            print(operator_image(beds.ROOT))
+        case "load":
+            for tar in given.tar or [operator_image(beds.ROOT)]:
+                beds.load(given.name, tar)
         case "list":
             print("\n".join(beds.names()))
     return 0

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from e2e.cluster import bare, namespace
+from e2e.cluster import bare, namespace, programs
 from e2e.cluster.build import say
 from e2e.cluster.errors import BedError, BootFailed, MissingTool
 
@@ -167,6 +167,13 @@ def enter(name: str, argv: Sequence[str]) -> int:
     info(name)
     command = namespace.nsenter_argv(first_process(name), argv, str(Path.cwd()))
     return subprocess.run(command, env=_bed_environment(name), check=False).returncode
+
+
+def load(name: str, tar: Path) -> None:
+    """Loads an image archive into a running bed; raises BedError when the import fails."""
+    layout = bare.BareCluster(name, folder(name)).layout
+    if enter(name, programs.import_image(layout, tar.absolute())) != 0:
+        raise BedError(f"cannot import {tar} into the bed {name!r}")
 
 
 def run(name: str, argv: Sequence[str]) -> int:
