@@ -1,0 +1,1 @@
+"""What runs the core: scheduling, watching, executing, telemetry. It decides nothing itself."""
