@@ -84,7 +84,6 @@ KINDS: tuple[ApiKind, ...] = (
         short="lplan",
         columns=(
             Column("Strategy", ".spec.strategy"),
-            Column("Weights", ".spec.stages[*].weight", description="The stages' weights."),
             Column("Promotion", ".spec.promotion"),
             _AGE,
         ),
@@ -95,8 +94,8 @@ KINDS: tuple[ApiKind, ...] = (
         singular="releasecontract",
         short="lrc",
         columns=(
-            Column("Guards", ".spec.guards[*].name"),
             Column("NoData", ".spec.noData.action"),
+            Column("Inconclusive", ".spec.onInconclusive"),
             _AGE,
         ),
     ),
