@@ -93,7 +93,12 @@ class GuardStatus:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one revision."""
+    """One try of one revision.
+
+    `weight`: commanded share of the canary in percent; `base_replicas`: the Deployment's replicas
+    when that weight was raised; `routed_at`: the rules name the arms since; `released_at`: the set
+    is the Deployment's since; `rested_at`: the rules are the user's own again since.
+    """
 
     id: str
     number: int
@@ -113,6 +118,7 @@ class Attempt:
     foreign_writes: int = 0
     original: tuple[Original, ...] = ()
     guards: tuple[GuardStatus, ...] = ()
+    routed_at: float | None = None
     released_at: float | None = None
     rested_at: float | None = None
 

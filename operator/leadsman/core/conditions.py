@@ -1,0 +1,209 @@
+"""Conditions and columns: what people and tools read of a decision, derived and never remembered.
+
+`Ready`, `Reconciling` and `Stalled` follow kstatus, so that `kubectl wait` and GitOps tools are
+right about a Rollout; `Available` stays True after a rollback, because users are served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leadsman.core.decision import Decision
+from leadsman.core.spec import HoldMode, InCluster, OnFail
+from leadsman.core.status import Condition, Display, Heading, Status
+from leadsman.core.view import View
+from leadsman.guards.verdict import Verdict
+
+READY = frozenset({"Stable", "Promoted"})
+PROGRESS = frozenset({"Progressing", "Holding", "SampleRatioMismatch", "Superseded"})
+
+
+def describe_status(view: View, decision: Decision) -> Status:
+    """The decided status with conditions, columns and observed generation."""
+    status = decision.status
+    conditions = _conditions(view, decision)
+    display = _display(view, decision)
+    mode = _hold_mode(view)
+    generation = view.spec.generation
+    if (
+        conditions == status.conditions
+        and display == status.display
+        and mode == status.hold_mode
+        and generation == status.observed_generation
+    ):
+        return status
+    return replace(
+        status,
+        observed_generation=generation,
+        conditions=conditions,
+        display=display,
+        hold_mode=mode,
+    )
+
+
+def _hold_mode(view: View) -> str:
+    if view.spec.hold is HoldMode.PAUSED:
+        return "Paused"
+    return "Policy" if view.seen.hold_policy else "Unprotected"
+
+
+def _state(view: View, decision: Decision) -> tuple[str, str, str]:
+    """State, reason and message: (ready | progressing | stalled)."""
+    reason, message = decision.why.reason, decision.why.message
+    if reason in READY:
+        return "ready", reason, message
+    if reason in PROGRESS:
+        return "progressing", reason, message
+    return "stalled", reason, message
+
+
+def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
+    state, reason, message = _state(view, decision)
+    attempt = decision.status.attempt
+    wanted: list[tuple[str, str, str, str]] = [
+        ("Ready", "True" if state == "ready" else "False", reason, message),
+        (
+            "Reconciling",
+            "True" if state == "progressing" else "False",
+            reason if state == "progressing" else "Settled",
+            message if state == "progressing" else "",
+        ),
+        (
+            "Stalled",
+            "True" if state == "stalled" else "False",
+            reason if state == "stalled" else "None",
+            message if state == "stalled" else "",
+        ),
+        _available(view),
+    ]
+    if attempt is not None:
+        wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
+    before = {one.type: one for one in view.status.conditions}
+    generation = view.spec.generation
+    return tuple(
+        _condition(before.get(kind), kind, value, why, text, view.now, generation)
+        for kind, value, why, text in wanted
+    )
+
+
+def _condition(
+    old: Condition | None,
+    kind: str,
+    value: str,
+    reason: str,
+    message: str,
+    now: float,
+    generation: int,
+) -> Condition:
+    if (
+        old is not None
+        and old.status == value
+        and old.reason == reason
+        and old.message == message
+        and old.generation == generation
+    ):
+        return old
+    since = old.since if old is not None and old.status == value else now
+    return Condition(kind, value, reason, message[:1024], since, generation)
+
+
+def _available(view: View) -> tuple[str, str, str, str]:
+    target = view.target
+    if target is None:
+        return ("Available", "False", "TargetMissing", f"Deployment {view.spec.target} is missing")
+    if view.status.stable is None:
+        return ("Available", "Unknown", "NotAdopted", "no stable version is known yet")
+    return ("Available", "True", "StableServes", "users are served")
+
+
+def _guards_passing(view: View) -> tuple[str, str, str, str]:
+    if view.spec.unguarded:
+        return ("GuardsPassing", "Unknown", "Unguarded", view.spec.unguarded)
+    guards = view.evidence.guards
+    if not guards:
+        return ("GuardsPassing", "Unknown", "WarmingUp", "no guard has been asked yet")
+    warn = {one.name for one in view.contract.guards if one.on_fail is OnFail.WARN}
+    failing = [one for one in guards if one.verdict == Verdict.FAIL]
+    if failing:
+        only = all(one.name in warn for one in failing)
+        names = ", ".join(one.name for one in failing)
+        return ("GuardsPassing", "False", "Warned" if only else "GuardFailed", f"failing: {names}")
+    waiting = [one for one in guards if one.verdict != Verdict.PASS]
+    if waiting:
+        names = ", ".join(f"{one.name} ({one.reason})" for one in waiting)
+        return ("GuardsPassing", "Unknown", waiting[0].reason, f"waiting for: {names}")
+    return ("GuardsPassing", "True", "WithinLimits", "every guard passes")
+
+
+def _in_sync(view: View, decision: Decision) -> tuple[str, str, str, str]:
+    attempt = decision.status.attempt
+    rules = view.seen.rules
+    kind = "TrafficInSync"
+    if attempt is not None and attempt.direction.reason == "ForeignWriter":
+        return (kind, "False", "ForeignWriter", attempt.direction.message)
+    if not rules:
+        return (kind, "Unknown", "NotRouted", "no rule is seen")
+    if decision.why.policy == "foreign_write":
+        return (kind, "False", "ForeignWriter", decision.why.message)
+    if decision.why.reason == "SampleRatioMismatch":
+        return (kind, "False", "SampleRatioMismatch", decision.why.message)
+    waiting = [rule.why_not for rule in rules if not rule.accepted]
+    if waiting:
+        return (kind, "False", "NotAccepted", waiting[0])
+    if not view.seen.share_measurable:
+        return (kind, "True", "NotMeasured", "the route is accepted; no router counters tell arms")
+    return (kind, "True", "Accepted", "the route is accepted")
+
+
+def _pinned(view: View) -> tuple[str, str, str, str]:
+    kind = "InClusterPinned"
+    if view.spec.in_cluster is InCluster.SHARED:
+        return (kind, "False", "Shared", "callers past the router meet both versions, as asked")
+    services = view.seen.services
+    taken = [one for one in services if one.apply_owner and not one.pinned_to]
+    if taken:
+        return (
+            kind,
+            "False",
+            "SelectorOwned",
+            f"{taken[0].apply_owner} owns the selector of Service {taken[0].name} by server-side"
+            " apply: callers past the router meet both versions",
+        )
+    if services and all(one.pinned_to for one in services):
+        return (kind, "True", "Pinned", "callers past the router meet stable only")
+    return (kind, "False", "NotPinned", "callers past the router are not pinned")
+
+
+def _display(view: View, decision: Decision) -> Display:
+    status = decision.status
+    attempt = status.attempt
+    target = view.target
+    state = decision.why.reason
+    if attempt is None:
+        return Display(state=state, version=target.version if target is not None else "")
+    total = len(view.stages)
+    guards = ""
+    if view.contract.guards:
+        passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
+        guards = f"{passing}/{len(view.contract.guards)}"
+    if attempt.direction.name is Heading.ROLLING_BACK:
+        state = "RollingBack"
+    elif attempt.direction.name is Heading.HANDING_OVER:
+        state = "HandingOver"
+    due = attempt.stage.due_at
+    return Display(
+        state=state,
+        stage=f"{min(attempt.stage.index + 1, total)}/{total}" if total else "",
+        weight=str(attempt.weight),
+        guards=guards,
+        next=_clock(due) if due is not None and attempt.direction.name is Heading.ADVANCING else "",
+        version=attempt.version,
+    )
+
+
+def _clock(at: float) -> str:
+    minutes = int(at // 60)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}Z"
+
+
+__all__ = ["describe_status"]

@@ -1,0 +1,104 @@
+"""The one entrance: ask the policies in order; the first that has something to do decides.
+
+The order is the design. Lowering traffic comes before everything that could make it wait; giving
+back and adopting come before a new attempt; rest is what is left. `core/policies` has one small
+function for each line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from leadsman.core.conditions import describe_status
+from leadsman.core.decision import Decision, Persist
+from leadsman.core.observation import Observation
+from leadsman.core.policies import (
+    adopting,
+    falling_back,
+    handing_over,
+    holding,
+    measuring,
+    opening,
+    shifting,
+    unwinding,
+)
+from leadsman.core.spec import RolloutSpec
+from leadsman.core.status import Status
+from leadsman.core.view import View
+
+Policy = Callable[[View], Decision | None]
+
+CHAIN: tuple[Policy, ...] = (
+    # lowering waits for nothing
+    falling_back.traffic_off,
+    falling_back.breach,
+    # half a picture stops here
+    holding.unread,
+    # after the release there is only forward
+    handing_over.reclaim,
+    handing_over.settle_down,
+    # giving back, learning
+    adopting.give_back,
+    adopting.finalize,
+    adopting.adopt,
+    # what somebody wrote, or we did before a restart
+    falling_back.canary_thin,
+    falling_back.own_write_found,
+    falling_back.caught_up,
+    falling_back.foreign_write,
+    # the hold
+    holding.keep_hold,
+    holding.refused_set,
+    unwinding.unwind,
+    adopting.rest_hold,
+    # going on, as far as nothing is in the way
+    holding.blocked,
+    adopting.rest_arms,
+    opening.begin,
+    opening.terms_recorded,
+    opening.put_arms,
+    opening.route_on_stable,
+    opening.pin,
+    opening.put_canary,
+    shifting.capacity,
+    shifting.step_back,
+    holding.stable_short,
+    shifting.raise_weight,
+    shifting.arrival,
+    measuring.measure,
+    measuring.advance,
+    handing_over.hand_over,
+)
+
+
+def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> Decision:
+    """Decide the next step of one Rollout.
+
+    `now` is Unix time in seconds. Total: every observation has an answer, and nothing raises.
+    The answer's status carries the conditions and columns that follow from it.
+    """
+    view = View(spec, status, seen, now)
+    decision: Decision | None = None
+    for policy in CHAIN:
+        decision = policy(view)
+        if decision is not None:
+            break
+    if decision is None:
+        decision = adopting.rest(view)
+    told = describe_status(view, decision)
+    if told == status:
+        persist = Persist.NEVER
+    else:
+        persist = decision.persist if decision.status != status else Persist.LAZY
+        if not status.conditions or _turned(status, told):
+            persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
+    return replace(decision, status=told, persist=persist)
+
+
+def _turned(before: Status, after: Status) -> bool:
+    """A condition that people and tools wait for has turned while no attempt runs."""
+    if after.attempt is not None:
+        return False
+    old = {one.type: (one.status, one.reason) for one in before.conditions}
+    return any(old.get(one.type) != (one.status, one.reason) for one in after.conditions)

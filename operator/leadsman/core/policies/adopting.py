@@ -1,0 +1,185 @@
+"""The two ends of a Rollout's life: learning which version is stable, giving everything back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leadsman.core.actions import (
+    AddFinalizer,
+    DropArms,
+    DropFinalizer,
+    Emit,
+    Pause,
+    SetArm,
+    Unpause,
+)
+from leadsman.core.decision import Decision, Persist
+from leadsman.core.observation import Role
+from leadsman.core.spec import HoldMode
+from leadsman.core.status import Stable, Status
+from leadsman.core.view import View
+
+
+def give_back(view: View) -> Decision | None:
+    """The Rollout is being deleted and no attempt is left: unpause, drop the arms, let it go."""
+    if not view.spec.deleting or view.attempt is not None:
+        return None
+    if not view.seen.finalizer:
+        return view.wait("give_back", "Stable", "nothing is left to give back")
+    target = view.target
+    if target is not None and target.paused and not target.deleting and _ours_to_unpause(view):
+        refused = view.status.refused
+        rolls = not view.at_stable
+        message = "the hold is lifted" + (
+            f": the refused template {refused.revision} rolls out now"
+            if rolls and refused
+            else ": the new template rolls out now"
+            if rolls
+            else ""
+        )
+        return view.act(
+            "give_back",
+            "Progressing",
+            message,
+            Unpause(target.uid, target.resource_version),
+            Emit("HoldEnded", message, warning=rolls),
+        )
+    if view.seen.arms:
+        return view.act(
+            "give_back",
+            "Progressing",
+            "deleting the arms",
+            DropArms(view.services),
+            DropFinalizer(),
+        )
+    return view.act("give_back", "Progressing", "everything is given back", DropFinalizer())
+
+
+def _ours_to_unpause(view: View) -> bool:
+    return view.status.stable is not None
+
+
+def finalize(view: View) -> Decision | None:
+    """Before anything of the user's is touched, make sure that deleting gives it back."""
+    if view.seen.finalizer or view.spec.deleting:
+        return None
+    return view.act("finalize", "Progressing", "first visit", AddFinalizer())
+
+
+def adopt(view: View) -> Decision | None:
+    """No stable version is remembered, or the target is another object: learn it anew."""
+    target, status = view.target, view.status
+    if view.attempt is not None or view.spec.deleting or target is None:
+        return None
+    if status.stable is not None and status.stable.uid == target.uid:
+        return None
+    if target.deleting:
+        return view.wait("adopt", "TargetMissing", f"Deployment {target.name} is being deleted")
+    found = view.new_set
+    if not target.complete or found is None:
+        what = "it is paused" if target.paused else "it is still rolling out"
+        return view.wait(
+            "adopt",
+            "Holding",
+            f"waiting for Deployment {target.name} to be complete before the first release: {what}",
+        )
+    stable = Stable(target.uid, found.revision, found.template, target.replicas)
+    return view.act(
+        "adopt",
+        "Stable",
+        f"revision {found.revision} is stable",
+        status=replace(status, stable=stable, refused=None),
+        persist=Persist.NOW,
+    )
+
+
+def rest_hold(view: View) -> Decision | None:
+    """At rest: lift the hold when the template is the stable one, or keep `hold: Paused`."""
+    target, stable = view.target, view.status.stable
+    if view.attempt is not None or target is None or stable is None or not view.at_stable:
+        return None
+    status = view.status
+    if status.refused is not None:
+        status = replace(status, refused=None)
+    if view.spec.hold is HoldMode.POLICY and target.paused:
+        return view.act(
+            "release_hold",
+            "Stable",
+            "the template is the stable one: the hold is lifted",
+            Unpause(target.uid, target.resource_version),
+            Emit("HoldEnded", "the template is the stable version's again"),
+            status=status,
+            persist=Persist.NOW,
+        )
+    if view.spec.hold is HoldMode.PAUSED and not target.paused:
+        return view.act(
+            "release_hold",
+            "Stable",
+            "held by spec.paused, as spec.hold asks",
+            Pause(target.uid, target.resource_version),
+            status=status,
+            persist=Persist.NOW,
+        )
+    if status is not view.status:
+        return view.act(
+            "release_hold",
+            "Stable",
+            "the refused template is gone",
+            status=status,
+            persist=Persist.NOW,
+        )
+    return None
+
+
+def rest_arms(view: View) -> Decision | None:
+    """Weights only: the user's rules name the arms, so they exist at rest, both unnarrowed."""
+    if view.attempt is not None or not any(rule.permanent for rule in view.seen.rules):
+        return None
+    for service in view.services:
+        for role in (Role.STABLE, Role.CANARY):
+            arm = view.arm(service, role)
+            if arm is None or arm.revision:
+                return view.act(
+                    "rest_arms",
+                    "Stable",
+                    f"the {role.value} arm of {service} is opened",
+                    SetArm(service, role, ""),
+                )
+    return None
+
+
+def rest(view: View) -> Decision:
+    """None of the others: the conditions say how things are, and nothing is written."""
+    status, target = view.status, view.target
+    if target is not None and status.stable is not None:
+        status = _with_replicas(status, target.replicas)
+    if status.refused is not None and view.at_refused:
+        return view.wait(
+            "rest",
+            status.refused.reason,
+            _refused_message(view),
+            status=status,
+        )
+    last = status.history[-1].outcome if status.history else ""
+    reason = "Promoted" if last == "Promoted" else "Stable"
+    message = "nothing to do" if status.stable is not None else "waiting for the target"
+    return view.wait("rest", reason, message, status=status)
+
+
+def _with_replicas(status: Status, replicas: int) -> Status:
+    stable = status.stable
+    if stable is None or stable.replicas == replicas:
+        return status
+    return replace(status, stable=replace(stable, replicas=replicas))
+
+
+def _refused_message(view: View) -> str:
+    refused = view.status.refused
+    stable = view.status.stable
+    if refused is None or stable is None:
+        return ""
+    return (
+        f"revision {refused.revision} is refused and held back: {refused.message};"
+        f" users are served by {stable.revision}. Apply the former manifest to lift the hold,"
+        " or a corrected one to try again (kubectl refuses rollout undo and restart while held)"
+    )

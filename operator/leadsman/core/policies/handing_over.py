@@ -1,0 +1,307 @@
+"""The hand-over: the canary's ReplicaSet becomes the Deployment's own, and no pod restarts.
+
+Rolling back is possible until the release; from then on there is nothing to roll back to, and the
+only way is forward: to rest, or, when the release did not take, back for one more try.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leadsman.core.actions import (
+    DropArms,
+    DropTerms,
+    Emit,
+    Release,
+    RestoreRules,
+    ScaleCanary,
+    SetArm,
+    TakeOver,
+    Unpause,
+    Unpin,
+)
+from leadsman.core.decision import Decision, Persist, Urgency
+from leadsman.core.observation import Owner, ReplicaSet, Role
+from leadsman.core.policies.holding import rolling_update
+from leadsman.core.policies.unwinding import ended
+from leadsman.core.spec import HoldMode
+from leadsman.core.status import Attempt, Heading, Stable
+from leadsman.core.view import View, need_of
+
+FREEZE_PATIENCE = 3.0
+"""Seconds to wait for the freezing policy to be in force; `reclaim` repairs what slips through."""
+
+RECLAIM_AFTER = 1.0
+"""Seconds after the release by which the Deployment controller must have taken the set."""
+
+
+def reclaim(view: View) -> Decision | None:
+    """Released, but the Deployment did not take the set whole: take it back and try again."""
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if not view.released or attempt is None or target is None or canary is None:
+        return None
+    if rolling_update(view) or attempt.rested_at is not None or attempt.released_at is None:
+        return None
+    if canary.owner is Owner.ROLLOUT or canary.deleting:
+        return None
+    stable = view.stable_set
+    stable_left = stable is not None and stable.replicas > 0
+    late = view.now >= attempt.released_at + RECLAIM_AFTER
+    shrank = canary.replicas < target.replicas and stable_left
+    stuck = late and (stable_left or not canary.matches)
+    if not shrank and not stuck:
+        return None
+    message = (
+        f"the Deployment did not take the set whole ({canary.replicas} of {target.replicas}"
+        " replicas): taken back, and tried again"
+    )
+    return view.act(
+        "reclaim",
+        "Progressing",
+        message,
+        TakeOver(canary.name, canary.uid, canary.resource_version),
+        Emit("HandOverRepeated", message, warning=True),
+        status=view.with_attempt(
+            released_at=None, direction=view.heading_for(Heading.HANDING_OVER, "Reclaimed", message)
+        ),
+        persist=Persist.NOW,
+        urgency=Urgency.ROLL_BACK,
+    )
+
+
+def hand_over(view: View) -> Decision | None:
+    """Before the release: unpin, freeze, whole strength; then one patch."""
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if attempt is None or view.heading is not Heading.HANDING_OVER or view.released:
+        return None
+    if target is None or canary is None:
+        return view.wait("hand_over", "TargetMissing", "the target or the canary's set is gone")
+    if canary.owner is not Owner.ROLLOUT and canary.owner is not Owner.OTHER:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the set is the Deployment's",
+            status=view.with_attempt(released_at=view.now),
+            persist=Persist.NOW,
+        )
+    if rolling_update(view):
+        return _release_to_rolling_update(view, attempt, canary)
+    need = need_of(view, attempt, target, canary)
+    if canary.replicas != target.replicas:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            f"the canary is scaled to {target.replicas}",
+            ScaleCanary(canary.name, target.replicas, canary.resource_version),
+        )
+    pinned = [one for one in view.seen.services if one.pinned_to and attempt.pinned]
+    if pinned:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "callers inside the cluster are unpinned",
+            *(Unpin(one.name, one.resource_version) for one in pinned),
+        )
+    if not need.met:
+        return view.wait(
+            "hand_over",
+            "Progressing",
+            f"{need.available} of {need.needed} canary pods available for the hand-over",
+            until=attempt.stage.wait_since + view.plan.progress_deadline,
+        )
+    patience = attempt.direction.since + FREEZE_PATIENCE
+    if view.seen.freeze_policy and not view.seen.frozen_replicas and view.now < patience:
+        return view.wait(
+            "hand_over",
+            "Progressing",
+            "waiting for the replicas to be frozen",
+            until=view.now + 0.02,
+            urgency=Urgency.ADVANCE,
+        )
+    return view.act(
+        "hand_over",
+        "Progressing",
+        f"ReplicaSet {canary.name} is released to the Deployment",
+        Release(canary.name, canary.uid, canary.resource_version, target.replicas),
+        status=view.with_attempt(released_at=view.now),
+        persist=Persist.NOW,
+    )
+
+
+def _release_to_rolling_update(view: View, attempt: Attempt, canary: ReplicaSet) -> Decision:
+    pinned = [one for one in view.seen.services if one.pinned_to and attempt.pinned]
+    if not view.at_rest_form or pinned:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the route goes to rest, the Deployment rolls on",
+            RestoreRules(attempt.original),
+            *(Unpin(one.name, one.resource_version) for one in pinned),
+        )
+    return view.act(
+        "hand_over",
+        "Progressing",
+        f"ReplicaSet {canary.name} is released to the Deployment",
+        Release(canary.name, canary.uid, canary.resource_version, canary.replicas),
+        status=view.with_attempt(released_at=view.now, rested_at=view.now),
+        persist=Persist.NOW,
+    )
+
+
+def settle_down(view: View) -> Decision | None:
+    """After the release: endpoints, route to rest, unpause, arms gone, outcome recorded."""
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if attempt is None or not view.released or attempt.released_at is None:
+        return None
+    if target is None or view.lost_target:
+        return _lost(view)
+    if rolling_update(view):
+        return _roll_on(view, attempt)
+    if attempt.rested_at is None:
+        waiting = _not_taken(view, canary)
+        if waiting:
+            return view.wait(
+                "hand_over",
+                "Progressing",
+                waiting,
+                until=max(view.now + 0.05, attempt.released_at + RECLAIM_AFTER),
+                urgency=Urgency.ADVANCE,
+            )
+        return _to_rest(view, attempt)
+    if target.paused and view.spec.hold is HoldMode.POLICY and view.at_attempt:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the hold is lifted",
+            Unpause(target.uid, target.resource_version),
+        )
+    return _finish(view, attempt)
+
+
+def _not_taken(view: View, canary: ReplicaSet | None) -> str:
+    if canary is None or canary.owner is not Owner.DEPLOYMENT:
+        return "the Deployment has not claimed the set yet"
+    stable = view.stable_set
+    if stable is not None and stable.replicas > 0:
+        return "the former version is being scaled down"
+    for service in view.seen.services:
+        if service.ready_stable or service.ready_other or not service.ready_canary:
+            return f"the endpoints of Service {service.name} are changing over"
+    return ""
+
+
+def _to_rest(view: View, attempt: Attempt) -> Decision:
+    permanent = [rule for rule in view.seen.rules if rule.permanent]
+    if permanent:
+        return _weights_to_rest(view, attempt)
+    return view.act(
+        "hand_over",
+        "Progressing",
+        "the route goes back to rest",
+        *(() if view.at_rest_form else (RestoreRules(attempt.original),)),
+        status=view.with_attempt(rested_at=view.now, pinned=False),
+        persist=Persist.SOON,
+    )
+
+
+def _weights_to_rest(view: View, attempt: Attempt) -> Decision:
+    """Weights only: the stable arm moves to the new version at weight 0, then takes all."""
+    stale = [
+        service
+        for service in view.services
+        if (arm := view.arm(service, Role.STABLE)) is None or arm.revision != attempt.revision
+    ]
+    if stale and view.top > 0:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the stable arm moves to the new version",
+            *(SetArm(service, Role.STABLE, attempt.revision) for service in stale),
+        )
+    if view.top > 0:
+        if view.ready(Role.STABLE) < max(1, view.ready(Role.CANARY)):
+            return view.wait(
+                "hand_over",
+                "Progressing",
+                "the stable arm's endpoints are changing over",
+                until=view.now + 0.2,
+                urgency=Urgency.ADVANCE,
+            )
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the stable arm takes all traffic",
+            RestoreRules(attempt.original),
+        )
+    return view.act(
+        "hand_over",
+        "Progressing",
+        "the route is at rest",
+        status=view.with_attempt(rested_at=view.now, pinned=False),
+        persist=Persist.SOON,
+    )
+
+
+def _roll_on(view: View, attempt: Attempt) -> Decision:
+    target = view.target
+    if target is None:
+        return _lost(view)
+    if target.paused and view.at_attempt:
+        return view.act(
+            "hand_over",
+            "Progressing",
+            "the Deployment rolls on by itself",
+            Unpause(target.uid, target.resource_version),
+        )
+    if view.at_attempt and not target.complete:
+        return view.wait("hand_over", "Progressing", "the Deployment rolls on by itself")
+    return _finish(view, attempt)
+
+
+def _finish(view: View, attempt: Attempt) -> Decision:
+    settled = (attempt.rested_at or view.now) + view.plan.settle
+    if view.now < settled:
+        return view.wait("hand_over", "Progressing", "the route settles at rest", until=settled)
+    target = view.target
+    replicas = target.replicas if target is not None else 0
+    uid = target.uid if target is not None else ""
+    status = replace(
+        ended(view, "Promoted", "", ""),
+        stable=Stable(uid, attempt.revision, attempt.template, replicas),
+        refused=None,
+    )
+    permanent = any(rule.permanent for rule in view.seen.rules)
+    arms = () if permanent else (DropArms(view.services),)
+    minutes = (view.now - attempt.started_at) / 60
+    return view.act(
+        "hand_over",
+        "Promoted",
+        f"revision {attempt.revision} is promoted",
+        *arms,
+        DropTerms(attempt.frozen),
+        Emit(
+            "Promoted",
+            f"revision {attempt.revision} is promoted after {minutes:.1f} min;"
+            " no pod was restarted",
+        ),
+        status=status,
+        persist=Persist.NOW,
+    )
+
+
+def _lost(view: View) -> Decision:
+    """The Deployment went away after the release: what is ours goes, the route rests."""
+    attempt = view.attempt
+    if attempt is None:
+        raise AssertionError("settle_down() has checked the attempt")
+    status = replace(ended(view, "Aborted", "TargetMissing", "the Deployment is gone"), stable=None)
+    return view.act(
+        "hand_over",
+        "TargetMissing",
+        "the Deployment was deleted during the hand-over",
+        *(() if view.at_rest_form else (RestoreRules(attempt.original),)),
+        DropArms(view.services),
+        DropTerms(attempt.frozen),
+        status=status,
+        persist=Persist.NOW,
+    )

@@ -1,0 +1,110 @@
+"""What keeps a new version back, and what keeps an attempt waiting before it may go on."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from leadsman.core.actions import DeleteCanary, Emit, Pause, TakeOver
+from leadsman.core.decision import Decision, Persist, Urgency
+from leadsman.core.observation import Owner
+from leadsman.core.spec import Promotion
+from leadsman.core.status import Heading
+from leadsman.core.view import View
+
+
+def unread(view: View) -> Decision | None:
+    """Something could not be read: nothing is raised, scaled or deleted on half a picture."""
+    if not view.seen.unread:
+        return None
+    one = view.seen.unread[0]
+    return view.wait(
+        "unread",
+        "Holding",
+        f"cannot read {one.reason}: {one.message}",
+        until=view.now + 2,
+        urgency=Urgency.ADVANCE,
+    )
+
+
+def keep_hold(view: View) -> Decision | None:
+    """The template differs from stable's and the Deployment is not paused: pause it now.
+
+    A set that the Deployment controller already made is taken over in the same decision: with
+    stable as its only set the controller brings stable back to strength by itself.
+    """
+    target, status = view.target, view.status
+    if target is None or status.stable is None or view.lost_target or view.spec.deleting:
+        return None
+    if view.at_stable or view.released or target.deleting:
+        return None
+    new = view.new_set
+    running = new is not None and new.owner is Owner.DEPLOYMENT and new.replicas > 0
+    if target.paused and not running:
+        return None
+    actions: list[Pause | TakeOver | Emit | DeleteCanary] = []
+    if not target.paused:
+        actions.append(Pause(target.uid, target.resource_version))
+    if new is not None and running:
+        actions.append(TakeOver(new.name, new.uid, new.resource_version))
+    message = "a new template was not held back by the policy: paused, its pods kept from traffic"
+    if view.attempt is not None or view.at_refused:
+        actions.append(Emit("HoldStarted", message, warning=True))
+    return view.act("keep_hold", "Progressing", message, *actions, urgency=Urgency.ROLL_BACK)
+
+
+def refused_set(view: View) -> Decision | None:
+    """A refused version's set that was caught outside an attempt goes away again."""
+    new = view.new_set
+    if view.attempt is not None or view.spec.deleting or new is None or view.at_stable:
+        return None
+    if new.owner is not Owner.ROLLOUT or not view.at_refused:
+        return None
+    return view.act(
+        "refused_set",
+        "RolledBack",
+        f"removing the pods of refused revision {new.revision}",
+        DeleteCanary(new.name, new.uid),
+    )
+
+
+def blocked(view: View) -> Decision | None:
+    """Something that only the operator can see is wrong: hold, and say what."""
+    if view.released or view.heading is Heading.ROLLING_BACK:
+        return None
+    problems = view.seen.problems
+    if view.attempt is None:
+        problems = view.spec.problems + problems
+    if view.target is None and view.attempt is None:
+        missing = [one for one in problems if one.reason == "TargetMissing"]
+        message = missing[0].message if missing else f"Deployment {view.spec.target} does not exist"
+        return view.wait("blocked", "TargetMissing", message)
+    if not problems:
+        return None
+    return view.wait("blocked", problems[0].reason, problems[0].message)
+
+
+def stable_short(view: View) -> Decision | None:
+    """Stable has fewer available replicas than its share needs: no weight is raised meanwhile."""
+    attempt, target, stable = view.attempt, view.target, view.stable_set
+    if attempt is None or target is None or view.released:
+        return None
+    if attempt.direction.name not in (Heading.ADVANCING, Heading.STEPPING_BACK):
+        return None
+    if attempt.stage.commanded_at is not None or view.now == attempt.stage.entered_at:
+        return None
+    available = stable.available if stable is not None else 0
+    share = 100 - attempt.weight
+    needed = ceil(share * target.replicas / 100)
+    if available >= needed:
+        return None
+    return view.wait(
+        "stable_short",
+        "Holding",
+        f"stable has {available} of {needed} available pods for its {share} %",
+        persist=Persist.LAZY,
+    )
+
+
+def rolling_update(view: View) -> bool:
+    """The attempt ends in the Deployment's own rolling update."""
+    return view.plan.promotion is Promotion.ROLLING_UPDATE

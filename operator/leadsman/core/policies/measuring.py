@@ -1,0 +1,146 @@
+"""Holding a stage until its time is over and the evidence is in, then going on.
+
+Missing, thin or confounded evidence holds. Nothing here promotes for lack of evidence, unless the
+contract says `Proceed` or `Promote` aloud.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leadsman.core.actions import Emit
+from leadsman.core.decision import Decision, Persist
+from leadsman.core.policies.breaches import describe
+from leadsman.core.spec import Absence, OnInconclusive
+from leadsman.core.status import GuardStatus, Heading
+from leadsman.core.view import View, fresh_stage
+from leadsman.guards.verdict import Reason, Verdict
+
+
+def _measuring(view: View) -> bool:
+    attempt = view.attempt
+    return (
+        attempt is not None
+        and attempt.direction.name in (Heading.ADVANCING, Heading.STEPPING_BACK)
+        and not view.released
+        and attempt.stage.measuring_since is not None
+    )
+
+
+def measure(view: View) -> Decision | None:
+    """The stage's time is open, or a guard keeps it from counting as passed."""
+    attempt = view.attempt
+    if not _measuring(view) or attempt is None:
+        return None
+    status = view.with_attempt(guards=view.evidence.guards)
+    persist = _persist(attempt.guards, view.evidence.guards)
+    due = attempt.stage.due_at or view.now
+    keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
+    if view.now < due:
+        wake = min(due, *_turning_points(view)) if view.evidence.holding else due
+        if keeping and any(guard.verdict != Verdict.INCONCLUSIVE for guard in keeping):
+            return view.wait(
+                "measure",
+                "Holding",
+                describe(keeping[0]),
+                until=max(wake, view.now + 0.01),
+                status=status,
+                persist=persist,
+            )
+        return view.wait(
+            "measure",
+            "Progressing",
+            f"stage {attempt.stage.name} is watched",
+            until=wake,
+            status=status,
+            persist=persist,
+        )
+    if keeping:
+        return view.wait(
+            "measure",
+            "Holding",
+            describe(keeping[0]),
+            until=max(min(_turning_points(view), default=view.now + 60), view.now + 0.01),
+            status=status,
+            persist=persist,
+        )
+    return None
+
+
+def _waived(view: View, guard: GuardStatus) -> bool:
+    """The contract lets the stage go on in spite of this guard, aloud."""
+    attempt, contract = view.attempt, view.contract
+    if guard.no_data_since is not None:
+        rule = contract.no_traffic if guard.reason == Reason.NO_TRAFFIC else contract.no_data
+        return rule.action is Absence.PROCEED and view.now >= guard.no_data_since + rule.after
+    if guard.verdict != Verdict.INCONCLUSIVE or attempt is None:
+        return False
+    if guard.reason == Reason.JUDGE_UNSUPPORTED:
+        return False
+    since, limit = attempt.stage.measuring_since, view.stage.max_hold
+    return (
+        contract.on_inconclusive is OnInconclusive.PROMOTE
+        and limit is not None
+        and since is not None
+        and view.now >= since + limit
+    )
+
+
+def _turning_points(view: View) -> list[float]:
+    """Times in the future at which a waiting stage would be decided differently."""
+    attempt, contract, evidence = view.attempt, view.contract, view.evidence
+    if attempt is None:
+        return []
+    points: list[float] = []
+    if evidence.no_data_since is not None:
+        points += [
+            evidence.no_data_since + contract.no_data.after,
+            evidence.no_data_since + contract.step_back_after,
+        ]
+    if evidence.no_traffic_since is not None:
+        points.append(evidence.no_traffic_since + contract.no_traffic.after)
+    if attempt.stage.measuring_since is not None and view.stage.max_hold is not None:
+        points.append(attempt.stage.measuring_since + view.stage.max_hold)
+    return [point for point in points if point > view.now] or [view.now + 60]
+
+
+def _persist(before: tuple[GuardStatus, ...], after: tuple[GuardStatus, ...]) -> Persist:
+    """What a trigger must remember is written soon; values are for people and may wait."""
+    if len(before) != len(after):
+        return Persist.LAZY
+    for old, new in zip(before, after, strict=True):
+        if (old.failing_since is None) != (new.failing_since is None):
+            return Persist.SOON
+        if (old.no_data_since is None) != (new.no_data_since is None):
+            return Persist.SOON
+    return Persist.LAZY
+
+
+def advance(view: View) -> Decision | None:
+    """The stage is complete: the next one, or the hand-over."""
+    attempt = view.attempt
+    if not _measuring(view) or attempt is None:
+        return None
+    following = attempt.stage.index + 1
+    if following < len(view.stages):
+        return view.act(
+            "advance",
+            "Progressing",
+            f"stage {attempt.stage.name} passed",
+            status=view.with_attempt(
+                stage=fresh_stage(view, following), guards=view.evidence.guards
+            ),
+        )
+    message = f"all stages passed: handing revision {attempt.revision} over"
+    return view.act(
+        "advance",
+        "Progressing",
+        message,
+        Emit("HandingOver", message),
+        status=view.with_attempt(
+            direction=view.heading_for(Heading.HANDING_OVER),
+            guards=view.evidence.guards,
+            stage=replace(attempt.stage, wait_since=view.now),
+        ),
+        persist=Persist.NOW,
+    )

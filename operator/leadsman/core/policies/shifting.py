@@ -1,0 +1,205 @@
+"""Raising traffic: capacity before weight, approval before weight, and arrival before it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leadsman.core.actions import Emit, ScaleCanary, SetWeights
+from leadsman.core.decision import Decision, Persist, Urgency
+from leadsman.core.status import Heading, Status
+from leadsman.core.view import View, need_of, owned
+
+SHARE_EVENTS = 200
+"""From so many events on, the arrived share is compared with the commanded one."""
+
+SHARE_POINTS = 0.02
+SHARE_RATIO = 0.2
+"""Plausible within the larger of two points and a fifth of the share."""
+
+
+def _forward(view: View) -> bool:
+    return view.heading in (Heading.ADVANCING, Heading.STEPPING_BACK) and not view.released
+
+
+def capacity(view: View) -> Decision | None:
+    """The stage's weight needs more canary pods than are available and ready."""
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if not _forward(view) or attempt is None or target is None or canary is None:
+        return None
+    if view.terms is None or not owned(canary):
+        return None
+    need = need_of(view, attempt, target, canary)
+    if canary.replicas != need.needed:
+        return view.act(
+            "capacity",
+            "Progressing",
+            f"the canary is scaled to {need.needed}",
+            ScaleCanary(canary.name, need.needed, canary.resource_version),
+        )
+    if attempt.stage.commanded_at is not None or need.met:
+        return None
+    return view.wait(
+        "capacity",
+        "Progressing",
+        f"{need.available} of {need.needed} canary pods available, {need.ready} in the endpoints",
+        until=attempt.stage.wait_since + view.plan.progress_deadline,
+        urgency=Urgency.ADVANCE,
+    )
+
+
+def step_back(view: View) -> Decision | None:
+    """Blind for too long: back to the weight of the stage before, in status before the route."""
+    attempt = view.attempt
+    if not _forward(view) or attempt is None or attempt.stage.measuring_since is None:
+        return None
+    since = view.evidence.no_data_since
+    if since is None or view.now < since + view.contract.step_back_after:
+        return None
+    index = attempt.stage.index
+    if index == 0:
+        return None
+    before = view.stages[index - 1]
+    message = f"no data for {view.now - since:.0f} s: back to stage {before.name}"
+    stage = replace(
+        attempt.stage,
+        index=index - 1,
+        name=before.name,
+        entered_at=view.now,
+        wait_since=view.now,
+        commanded_at=view.now,
+        accepted_at=None,
+        measuring_since=None,
+        due_at=None,
+    )
+    guards = tuple(
+        replace(guard, no_data_since=None if guard.no_data_since is None else view.now)
+        for guard in view.evidence.guards
+    )
+    status = view.with_attempt(
+        stage=stage,
+        weight=before.weight,
+        guards=guards,
+        direction=view.heading_for(Heading.STEPPING_BACK, "Blind", message),
+    )
+    return view.act(
+        "step_back",
+        "Holding",
+        message,
+        SetWeights(before.weight, lowering=True),
+        Emit("WeightChanged", message, warning=True),
+        status=status,
+        persist=Persist.FIRST,
+    )
+
+
+def raise_weight(view: View) -> Decision | None:
+    """Capacity and approval are there and the stage's weight is not commanded yet."""
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if not _forward(view) or attempt is None or target is None or canary is None:
+        return None
+    if attempt.stage.commanded_at is not None or view.terms is None:
+        return None
+    stage = view.stage
+    if view.seen.approvals < stage.approvals:
+        return view.wait(
+            "raise",
+            "Holding",
+            f"stage {stage.name} awaits {stage.approvals - view.seen.approvals} approval(s)",
+        )
+    status = view.with_attempt(
+        weight=stage.weight,
+        max_weight=max(attempt.max_weight, stage.weight),
+        base_replicas=target.replicas,
+        replicas=canary.replicas,
+        direction=attempt.direction
+        if attempt.direction.name is Heading.ADVANCING
+        else view.heading_for(Heading.ADVANCING),
+        stage=replace(attempt.stage, commanded_at=view.now, wait_since=view.now),
+        guards=(),
+    )
+    number, total = attempt.stage.index + 1, len(view.stages)
+    message = (
+        f"stage {stage.name} ({number}/{total}): {stage.weight} % to revision {attempt.revision}"
+    )
+    write = () if view.all_on(stage.weight) else (SetWeights(stage.weight, lowering=False),)
+    return view.act(
+        "raise",
+        "Progressing",
+        message,
+        *write,
+        Emit("StageStarted", message),
+        status=status,
+    )
+
+
+def arrival(view: View) -> Decision | None:
+    """Commanded, but not yet accepted, settled and seen in the router's counters."""
+    attempt = view.attempt
+    if not _forward(view) or attempt is None or attempt.stage.commanded_at is None:
+        return None
+    stage = attempt.stage
+    if stage.measuring_since is not None:
+        return None
+    waiting = [rule.why_not for rule in view.seen.rules if not rule.accepted]
+    if stage.accepted_at is None:
+        if waiting or not view.all_on(attempt.weight):
+            why = waiting[0] if waiting else "the route does not show the weight yet"
+            return view.wait(
+                "arrival",
+                "Progressing",
+                f"{attempt.weight} % commanded, not accepted: {why}",
+                until=stage.wait_since + view.plan.progress_deadline,
+                status=_with_guards(view),
+                urgency=Urgency.ADVANCE,
+            )
+        return view.act(
+            "arrival",
+            "Progressing",
+            f"the gateway accepted {attempt.weight} %",
+            status=view.with_attempt(stage=replace(stage, accepted_at=view.now)),
+        )
+    settled = stage.accepted_at + view.plan.settle
+    if view.now < settled:
+        return view.wait(
+            "arrival",
+            "Progressing",
+            f"{attempt.weight} % settles",
+            until=settled,
+            status=_with_guards(view),
+        )
+    if not share_plausible(view):
+        share = view.seen.share
+        got = 100 * share.canary / share.total if share is not None and share.total else 0.0
+        return view.wait(
+            "arrival",
+            "SampleRatioMismatch",
+            f"{attempt.weight} % commanded, {got:.1f} % arrived",
+            until=view.now + 1,
+            status=_with_guards(view),
+        )
+    hold = view.stage.hold
+    return view.act(
+        "arrival",
+        "Progressing",
+        f"{attempt.weight} % arrived",
+        status=view.with_attempt(
+            stage=replace(stage, measuring_since=settled, due_at=settled + hold),
+            guards=view.evidence.guards,
+        ),
+        persist=Persist.NOW,
+    )
+
+
+def share_plausible(view: View) -> bool:
+    """The arrived share is near the commanded one, or there is no way to tell."""
+    attempt, share = view.attempt, view.seen.share
+    if attempt is None or share is None or not view.seen.share_measurable:
+        return True
+    if share.total < SHARE_EVENTS:
+        return True
+    wanted = attempt.weight / 100
+    return abs(share.canary / share.total - wanted) <= max(SHARE_POINTS, SHARE_RATIO * wanted)
+
+
+def _with_guards(view: View) -> Status:
+    return view.with_attempt(guards=view.evidence.guards) if view.evidence.guards else view.status

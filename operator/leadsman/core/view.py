@@ -1,0 +1,307 @@
+"""One pass seen whole: spec, status and observation with what follows from them, worked out once.
+
+Policies read a View and return a Decision or None. Everything here is derived; nothing is judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+
+from leadsman.core.actions import Action
+from leadsman.core.decision import Decision, Persist, Urgency, Why
+from leadsman.core.evidence import NO_EVIDENCE, Evidence, weigh
+from leadsman.core.observation import (
+    OWN_FAULTS,
+    Arm,
+    Form,
+    Observation,
+    Owner,
+    ReplicaSet,
+    Role,
+    Rule,
+    Target,
+)
+from leadsman.core.spec import Contract, Plan, RolloutSpec, Stage, Strategy
+from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
+
+NO_PLAN = Plan(stages=())
+NO_CONTRACT = Contract()
+
+
+class View:
+    """What a policy may look at."""
+
+    def __init__(self, spec: RolloutSpec, status: Status, seen: Observation, now: float) -> None:
+        self.spec = spec
+        self.status = status
+        self.seen = seen
+        self.now = now
+        self.attempt = status.attempt
+        self.target: Target | None = seen.target
+        terms = seen.terms if status.attempt is not None else spec.terms
+        self.terms = terms
+        self.plan = terms.plan if terms is not None else NO_PLAN
+        self.contract = terms.contract if terms is not None else NO_CONTRACT
+
+    # --- the versions -----------------------------------------------------------------------
+
+    @cached_property
+    def lost_target(self) -> bool:
+        """The Deployment that the remembered stable version belongs to is gone or another one."""
+        stable, target = self.status.stable, self.target
+        if stable is None:
+            return False
+        return target is None or target.uid != stable.uid
+
+    @cached_property
+    def stable_set(self) -> ReplicaSet | None:
+        """The ReplicaSet that serves."""
+        stable = self.status.stable
+        return None if stable is None else self._set(stable.revision)
+
+    @cached_property
+    def canary_set(self) -> ReplicaSet | None:
+        """The attempt's ReplicaSet, whoever controls it now."""
+        return None if self.attempt is None else self._set(self.attempt.revision)
+
+    def _set(self, revision: str) -> ReplicaSet | None:
+        for one in self.seen.sets:
+            if one.revision == revision:
+                return one
+        return None
+
+    @cached_property
+    def new_set(self) -> ReplicaSet | None:
+        """The oldest ReplicaSet with the Deployment's present template, as Kubernetes picks it."""
+        same = [one for one in self.seen.sets if one.matches and not one.deleting]
+        return min(same, key=lambda one: (one.created_at, one.name)) if same else None
+
+    @cached_property
+    def at_stable(self) -> bool:
+        """The Deployment's template is the stable version's."""
+        stable, target = self.status.stable, self.target
+        if stable is None or target is None:
+            return False
+        if self.stable_set is not None:
+            return self.stable_set.matches
+        return target.template == stable.template
+
+    @cached_property
+    def at_attempt(self) -> bool:
+        """The Deployment's template is the attempt's."""
+        attempt, target = self.attempt, self.target
+        if attempt is None or target is None:
+            return False
+        if self.canary_set is not None:
+            return self.canary_set.matches
+        return target.template == attempt.template
+
+    @cached_property
+    def at_refused(self) -> bool:
+        """The Deployment's template is the refused one."""
+        refused, target = self.status.refused, self.target
+        return refused is not None and target is not None and target.template == refused.template
+
+    # --- the attempt ------------------------------------------------------------------------
+
+    @property
+    def heading(self) -> Heading | None:
+        """Where the attempt goes, None at rest."""
+        return None if self.attempt is None else self.attempt.direction.name
+
+    @property
+    def released(self) -> bool:
+        """The canary's set was given to the Deployment."""
+        return self.attempt is not None and self.attempt.released_at is not None
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan's stages; `Immediate` has one, at full weight."""
+        stages = self.plan.stages
+        if self.plan.strategy is Strategy.IMMEDIATE:
+            return stages[-1:] or (Stage("full", 100),)
+        return stages
+
+    @cached_property
+    def stage(self) -> Stage:
+        """The stage that the attempt is in (a harmless one when there is none)."""
+        if self.attempt is None or not self.stages:
+            return Stage("none", 0)
+        return self.stages[min(self.attempt.stage.index, len(self.stages) - 1)]
+
+    def needed(self, weight: int, replicas: int, stage: Stage | None = None) -> int:
+        """Canary replicas that `weight` percent of `replicas` needs, at least one."""
+        if stage is not None and stage.replicas is not None and weight < 100:
+            return max(1, stage.replicas)
+        return max(1, ceil(weight * replicas / 100)) if replicas else 0
+
+    # --- traffic ----------------------------------------------------------------------------
+
+    @cached_property
+    def armed(self) -> tuple[Rule, ...]:
+        """The rules that name the arms."""
+        return tuple(rule for rule in self.seen.rules if rule.form is Form.ARMS)
+
+    @cached_property
+    def top(self) -> int:
+        """The canary's highest weight on any rule."""
+        return max((rule.canary for rule in self.armed), default=0)
+
+    @cached_property
+    def low(self) -> int:
+        """The canary's lowest weight on any rule that names the arms."""
+        return min((rule.canary for rule in self.armed), default=0)
+
+    def all_on(self, weight: int) -> bool:
+        """Every rule gives the canary exactly `weight` percent."""
+        rules = self.seen.rules
+        return bool(rules) and all(
+            rule.form is Form.ARMS and rule.canary == weight for rule in rules
+        )
+
+    @cached_property
+    def at_rest_form(self) -> bool:
+        """No rule names an arm, but those that the user wrote so, with nothing on the canary."""
+        return all(
+            rule.form is Form.REST or (rule.permanent and rule.canary == 0)
+            for rule in self.seen.rules
+        )
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """The user's Services, by name."""
+        return tuple(service.name for service in self.seen.services)
+
+    def arm(self, service: str, role: Role) -> Arm | None:
+        """One arm of one Service."""
+        for arm in self.seen.arms:
+            if arm.service == service and arm.role is role:
+                return arm
+        return None
+
+    def ready(self, role: Role) -> int:
+        """Ready endpoints of the weaker arm of that role, 0 when one is missing."""
+        found = [arm.ready for arm in self.seen.arms if arm.role is role]
+        return min(found) if len(found) == len(self.services) and found else 0
+
+    @cached_property
+    def crashed(self) -> tuple[str, ...]:
+        """Canary pods that fell by the version's own fault."""
+        attempt = self.attempt
+        if attempt is None:
+            return ()
+        return tuple(
+            pod.name
+            for pod in self.seen.pods
+            if pod.revision == attempt.revision and pod.fault in OWN_FAULTS
+        )
+
+    @cached_property
+    def canary_pods_left(self) -> int:
+        """Canary pods that still take requests: not yet terminating."""
+        attempt = self.attempt
+        if attempt is None:
+            return 0
+        return sum(
+            1 for pod in self.seen.pods if pod.revision == attempt.revision and not pod.deleting
+        )
+
+    # --- evidence ---------------------------------------------------------------------------
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the guards say; nothing before the canary has been given weight."""
+        attempt = self.attempt
+        if attempt is None or attempt.stage.commanded_at is None or self.terms is None:
+            return NO_EVIDENCE
+        if not self.contract.guards or self.stage.weight == 0:
+            return NO_EVIDENCE
+        return weigh(self.contract, self.seen.readings, attempt.guards, self.now)
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def wait(
+        self,
+        policy: str,
+        reason: str,
+        message: str,
+        *,
+        until: float | None = None,
+        status: Status | None = None,
+        persist: Persist = Persist.LAZY,
+        urgency: Urgency = Urgency.MEASURE,
+    ) -> Decision:
+        """Nothing to do until something happens, or until Unix time `until`."""
+        why = Why(policy, reason, message)
+        return Decision(self.status if status is None else status, (), until, why, persist, urgency)
+
+    def act(
+        self,
+        policy: str,
+        reason: str,
+        message: str,
+        *actions: Action,
+        status: Status | None = None,
+        persist: Persist = Persist.LAZY,
+        urgency: Urgency = Urgency.ADVANCE,
+    ) -> Decision:
+        """Do `actions`, then look again at once."""
+        why = Why(policy, reason, message)
+        return Decision(
+            self.status if status is None else status, actions, self.now, why, persist, urgency
+        )
+
+    def with_attempt(self, **changes: object) -> Status:
+        """The status with the attempt's fields changed."""
+        attempt = self.attempt
+        if attempt is None:
+            return self.status
+        return replace(self.status, attempt=replace(attempt, **changes))  # type: ignore[arg-type]
+
+    def heading_for(self, name: Heading, reason: str = "", message: str = "") -> Direction:
+        """A direction taken now."""
+        return Direction(name, self.now, reason, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Canary replicas: what the present stage needs, what there is."""
+
+    needed: int
+    replicas: int
+    available: int
+    ready: int
+
+    @property
+    def met(self) -> bool:
+        """Enough pods are available and ready behind every canary arm."""
+        return self.available >= self.needed and self.ready >= self.needed
+
+
+def need_of(view: View, attempt: Attempt, target: Target, canary: ReplicaSet) -> Need:
+    """Compare the present stage's need with the canary that there is.
+
+    At the last stage before a hand-over the canary has the Deployment's full strength, whatever
+    the stage's own `replicas` say: it is about to be the Deployment.
+    """
+    needed = view.needed(view.stage.weight, target.replicas, view.stage)
+    if attempt.direction.name is Heading.HANDING_OVER:
+        needed = target.replicas
+    return Need(needed, canary.replicas, canary.available, view.ready(Role.CANARY))
+
+
+def fresh_stage(view: View, index: int) -> StageStatus:
+    """The stage of that index, entered now."""
+    return StageStatus(
+        index=index,
+        name=view.stages[index].name,
+        entered_at=view.now,
+        wait_since=view.now,
+    )
+
+
+def owned(one: ReplicaSet | None) -> bool:
+    """The set is controlled by the Rollout."""
+    return one is not None and one.owner is Owner.ROLLOUT
