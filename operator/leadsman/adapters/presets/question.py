@@ -1,0 +1,97 @@
+"""A guard's question, as the API writes it, becomes a Shape.
+
+The question is the measuring part of a Guard's spec as plain JSON: exactly one of errors, latency,
+ratio, histogram or promQL. It may come from a record of an older version of the operator, so
+nothing is taken for granted; what cannot be asked raises QueryInvalidError with a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from leadsman.adapters.presets import counters, traefik
+from leadsman.adapters.presets.arms import ArmBy, Arms
+from leadsman.adapters.presets.shape import QueryInvalidError, Shape
+
+_LATENCY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)")
+_ARM_BY: dict[str, ArmBy] = {"Pod": "Pod", "Service": "Service", "Label": "Label"}
+
+
+def shape_of(question: str | Mapping[str, Any], arms: Arms) -> Shape:
+    """Return the series that answer a question about these arms. Raises QueryInvalidError."""
+    body = _parsed(question)
+    try:
+        if body.get("slices"):
+            raise QueryInvalidError("slices come with a later version")
+        if measure := body.get("errors"):
+            return _errors(measure, arms)
+        if measure := body.get("latency"):
+            return _latency(measure, arms)
+        if measure := body.get("ratio"):
+            by, label = _arm(measure)
+            bad, total = counters.counter(measure["bad"]), counters.counter(measure["total"])
+            return counters.ratio(arms, bad, total, by, label)
+        if measure := body.get("histogram"):
+            by, label = _arm(measure)
+            source = counters.counter(measure)
+            return counters.histogram(arms, source, seconds_of(measure["above"]), by, label)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise QueryInvalidError("the question is damaged") from error
+    if body.get("promQL"):
+        raise QueryInvalidError("promQL comes with a later version")
+    raise QueryInvalidError("the question has none of errors, latency, ratio, histogram")
+
+
+def router_total(arms: Arms) -> Shape:
+    """Return the shape that counts the router's requests by arm. Raises QueryInvalidError."""
+    return traefik.errors(arms)
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a latency such as "250ms". Raises QueryInvalidError."""
+    match = _LATENCY.fullmatch(text)
+    if match is None:
+        raise QueryInvalidError(f"not a latency: {text[:40]!r}")
+    number = float(match.group(1))
+    return number / 1000 if match.group(2) == "ms" else number
+
+
+def _parsed(question: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(question, str):
+        return question
+    try:
+        body = json.loads(question)
+    except (ValueError, RecursionError) as error:
+        raise QueryInvalidError("the question is not JSON") from error
+    if not isinstance(body, dict):
+        raise QueryInvalidError("the question is not an object")
+    return body
+
+
+def _errors(measure: Mapping[str, Any], arms: Arms) -> Shape:
+    preset = measure["preset"]
+    if preset == "Traefik":
+        return traefik.errors(arms)
+    if preset == "Pod":
+        return counters.pod_errors(arms)
+    raise QueryInvalidError(f"no such preset: {str(preset)[:40]!r}")
+
+
+def _latency(measure: Mapping[str, Any], arms: Arms) -> Shape:
+    preset, above = measure["preset"], seconds_of(measure["above"])
+    if preset == "Traefik":
+        return traefik.latency(arms, above)
+    if preset == "Pod":
+        return counters.pod_latency(arms, above)
+    raise QueryInvalidError(f"no such preset: {str(preset)[:40]!r}")
+
+
+def _arm(measure: Mapping[str, Any]) -> tuple[ArmBy, str]:
+    arm = measure.get("arm") or {}
+    by = _ARM_BY.get(arm.get("by") or "Pod")
+    if by is None:
+        raise QueryInvalidError("arm.by must be Pod, Service or Label")
+    return by, arm.get("label") or "pod"

@@ -1,0 +1,103 @@
+"""Traefik's own counters of a Gateway API route.
+
+Traefik names a route's backend `<kind>-<namespace>-<route>-gw-<gateway>-ep-<entry point>-<rule>-
+<hash>-svc-<namespace>-<Service>-<number>@kubernetesgateway`; the number is the backend's place in
+the rule (newer versions) or its port. All but the gateway, the entry point and the hash are known,
+and what is known is matched as a whole. Dots in a route's name become dashes there. Names with
+dashes can be cut in more than one way, so a tenant who may choose namespace, route and Service
+names freely could imitate another's series: the label has no namespace of its own to compare.
+
+An answer is an error from 500 on. For gRPC the label `code` holds the gRPC status, and the errors
+are those that HTTP would call 5xx: unknown, deadline exceeded, unimplemented, internal,
+unavailable, data loss. Connections that stay open by design (web sockets, event streams) have no
+latency.
+"""
+
+from __future__ import annotations
+
+import re
+
+from leadsman.adapters.presets.arms import ArmNames, Arms
+from leadsman.adapters.presets.buckets import bounds_of
+from leadsman.adapters.presets.shape import (
+    Condition,
+    QueryInvalidError,
+    Role,
+    Shape,
+    exactly,
+    label_value,
+    literal,
+)
+
+_REQUESTS = "traefik_service_requests_total"
+_SECONDS = "traefik_service_request_duration_seconds"
+_LABEL = "service"
+_TAIL = "@kubernetesgateway"
+
+HTTP_ERROR = Condition("code", "5..")
+IS_GRPC = Condition("protocol", "grpc|grpc-web")
+GRPC_ERROR = Condition("code", "2|4|12|13|14|15")
+NO_STREAM = Condition("protocol", "websocket|sse", negated=True)
+
+
+def errors(arms: Arms) -> Shape:
+    """Return the shape of the share of failed requests."""
+    roles = (
+        Role(_REQUESTS, 1, 1, (IS_GRPC, GRPC_ERROR)),
+        Role(_REQUESTS, 1, 0, (IS_GRPC,)),
+        Role(_REQUESTS, 1, 1, (HTTP_ERROR,)),
+        Role(_REQUESTS, 1, 0),
+    )
+    return _shape(arms, roles)
+
+
+def latency(arms: Arms, above: float) -> Shape:
+    """Return the shape of the share of requests slower than `above` seconds."""
+    bounds = bounds_of(above)
+    roles = (
+        Role(f"{_SECONDS}_count", 1, 1, (NO_STREAM,)),
+        Role(f"{_SECONDS}_bucket", 0, -1, (NO_STREAM, Condition("le", exactly(bounds)))),
+    )
+    return _shape(arms, roles, bounds)
+
+
+def _shape(arms: Arms, roles: tuple[Role, ...], bounds: tuple[str, ...] = ()) -> Shape:
+    if not arms.routes:
+        raise QueryInvalidError("preset Traefik counts requests of routes, and there is no route")
+    return Shape(
+        roles=roles,
+        arm_label=_LABEL,
+        asked=tuple(
+            f"{head}.+-svc-{tail}-[0-9]+{_TAIL}"
+            for head in _heads(arms)
+            for tail in _tails(arms, arms.canary) + _tails(arms, arms.stable)
+        ),
+        canary=_exact(arms, arms.canary),
+        stable=_exact(arms, arms.stable),
+        bounds=bounds,
+    )
+
+
+def _heads(arms: Arms) -> tuple[str, ...]:
+    return tuple(
+        literal(f"{kind.lower()}-{_normal(arms.namespace)}-{_normal(name)}-gw-")
+        for kind, name in arms.routes
+    )
+
+
+def _tails(arms: Arms, arm: ArmNames) -> tuple[str, ...]:
+    return tuple(
+        literal(f"{label_value(arms.namespace)}-{label_value(name)}") for name in arm.services
+    )
+
+
+def _exact(arms: Arms, arm: ArmNames) -> str:
+    heads, tails = "|".join(_heads(arms)), "|".join(_tails(arms, arm))
+    if not tails:
+        return exactly([])
+    middle = "[a-zA-Z0-9-]+-ep-[a-zA-Z0-9-]+-[0-9]+(?:-[0-9a-f]{10,64})?"
+    return f"(?:{heads}){middle}-svc-(?:{tails})-[0-9]+{_TAIL}"
+
+
+def _normal(name: str) -> str:
+    return "-".join(re.findall(r"[^\W_]+", label_value(name)))
