@@ -75,6 +75,7 @@ class BareCluster:
             runtime=build.build_go(build.RUNTIME),
             runc=Path(runc or "/usr/sbin/runc"),
         )
+        self.apps = build.build_go(build.DEMO_APPS)
         self.kubeconfig = self.layout.kubeconfig("admin")
         self.audit_log = self.layout.audit_log
         self.started: dict[str, subprocess.Popen[bytes]] = {}
@@ -92,7 +93,7 @@ class BareCluster:
 
     def env(self, user: str = "admin") -> dict[str, str]:
         """The environment for commands inside the bed, as one of programs.USERS."""
-        paths = [self.layout.kube, self.layout.runtime]
+        paths = [self.layout.kube, self.layout.runtime, self.apps]
         env = namespace.environment(os.environ, paths)
         env["KUBECONFIG"] = str(self.layout.kubeconfig(user))
         # kubectl's discovery cache is kept with the bed: another bed's would be of another cluster.

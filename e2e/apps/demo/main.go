@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type app struct {
 	fixed    environment
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	draining atomic.Bool
 	grpc_health_v1.UnimplementedHealthServer
 }
 
@@ -81,7 +83,10 @@ func main() {
 		log.Fatal(err)
 	case <-end.Done():
 	}
-	// What is in flight is finished: a release must not fail a request by its own restart.
+	// What is in flight is finished: a release must not fail a request by its own restart. Connections in
+	// use are first told to close with their next answer, so that no request meets a closed one.
+	serves.draining.Store(true)
+	time.Sleep(time.Second)
 	patience, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	go calls.GracefulStop()
@@ -124,6 +129,9 @@ func (a *app) user(w http.ResponseWriter, r *http.Request) {
 	code := http.StatusOK
 	if fail {
 		code = http.StatusInternalServerError
+	}
+	if a.draining.Load() {
+		w.Header().Set("Connection", "close")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Version", a.fixed.version)

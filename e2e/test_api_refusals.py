@@ -1,0 +1,139 @@
+"""The API against a real API server: what is refused, what is accepted, what is kept.
+
+The schema's limits, defaults and CEL rules only mean something where they are enforced, so every
+wrong manifest, every example and the largest Rollout go through the API server itself. Nothing is
+stored except the one Rollout whose status is tried, in a namespace that the suite removes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leadsman.api.kinds import BY_NAME, parse
+from tests.manifests.full import full_rollout
+from tests.manifests.refused import BASES, Case, cases
+
+ROOT = Path(__file__).parents[1]
+NAMESPACE = "api-suite"
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def api(cluster: Any) -> Iterator[Any]:
+    """The cluster with the CRDs of this checkout, and a namespace for what is stored."""
+    applied = cluster.run(["kubectl", "apply", "-f", str(ROOT / "crds")])
+    assert applied.returncode == 0, applied.stderr
+    established = cluster.run(
+        ["kubectl", "wait", "--for=condition=Established", "-f", str(ROOT / "crds")]
+    )
+    assert established.returncode == 0, established.stderr
+    cluster.run(["kubectl", "create", "namespace", NAMESPACE])
+    yield cluster
+    cluster.run(["kubectl", "delete", "namespace", NAMESPACE, "--wait=false"])
+
+
+def dry_run(cluster: Any, manifest: Any, *more: str) -> Any:
+    """Let the API server look at a manifest without storing it."""
+    return cluster.run(
+        ["kubectl", "create", "-n", NAMESPACE, "--dry-run=server", *more, "-f", "-"],
+        input=json.dumps(manifest),
+    )
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_the_manifests_that_the_wrong_ones_come_from_are_accepted(api, kind):
+    answer = dry_run(api, BASES[kind])
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
+def test_a_wrong_manifest_is_refused_with_the_field_and_what_is_allowed(api, case: Case):
+    answer = dry_run(api, case.manifest)
+    assert answer.returncode != 0
+    for words in case.says:
+        assert words in answer.stderr
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_applies_unchanged(api, path):
+    answer = api.run(["kubectl", "apply", "-n", NAMESPACE, "--dry-run=server", "-f", str(path)])
+    assert answer.returncode == 0, answer.stderr
+    assert "Warning" not in answer.stderr
+
+
+def ours() -> list[Any]:
+    return [
+        pytest.param(body, id=f"{path.name}-{body['kind']}-{body['metadata']['name']}")
+        for path in EXAMPLES
+        for body in yaml.safe_load_all(path.read_text())
+        if body["kind"] in BY_NAME
+    ]
+
+
+@pytest.mark.parametrize("body", ours())
+def test_the_server_sets_the_same_defaults_as_the_models(api, body):
+    manifest = {**body, "metadata": {"name": "defaults"}}
+    answer = dry_run(api, manifest, "-o", "json")
+    assert json.loads(answer.stdout)["spec"] == parse(manifest).as_dict()["spec"]
+
+
+def test_an_unknown_field_is_named(api):
+    body = BASES["Rollout"]
+    answer = dry_run(api, {**body, "spec": {**body["spec"], "replicas": 3}})
+    assert answer.returncode != 0
+    assert 'unknown field "spec.replicas"' in answer.stderr
+
+
+def test_the_largest_rollout_is_stored_and_nothing_of_its_status_is_lost(api):
+    body = full_rollout()
+    answer = api.run(["kubectl", "apply", "-n", NAMESPACE, "-f", "-"], input=json.dumps(body))
+    assert answer.returncode == 0, answer.stderr
+    patch = json.dumps({"status": body["status"]})
+    answer = api.run(
+        [
+            *("kubectl", "patch", "-n", NAMESPACE, "rollouts.leadsman.dev", "full"),
+            *("--subresource=status", "--type=merge", "--patch-file=/dev/stdin", "-o", "json"),
+        ],
+        input=patch,
+    )
+    assert answer.returncode == 0, answer.stderr
+    stored = json.loads(answer.stdout)
+    assert stored["status"] == body["status"]
+    assert len(json.dumps(stored)) < 256 * 1024
+
+
+def test_the_columns_show_what_the_status_says(api):
+    # Where the operator runs it may write its own status in between: then it is set once more.
+    rows = []
+    for _ in range(5):
+        test_the_largest_rollout_is_stored_and_nothing_of_its_status_is_lost(api)
+        answer = api.run(["kubectl", "get", "lro", "-n", NAMESPACE, "full"])
+        header, row = answer.stdout.splitlines()
+        rows.append(" ".join(row.split()[:-1]))
+        if rows[-1].endswith("v1.8.2"):
+            break
+    assert " ".join(header.split()) == "NAME READY STATE STAGE WEIGHT GUARDS NEXT REVISION AGE"
+    assert rows[-1] == "full True Progressing 3/6 25 4/4 14:05Z v1.8.2"
+
+
+def test_all_kinds_are_found_by_their_category_and_short_names(api):
+    answer = api.run(["kubectl", "api-resources", "--categories=leadsman", "-o", "name"])
+    assert sorted(answer.stdout.split()) == sorted(kind.crd_name for kind in BY_NAME.values())
+    for kind in BY_NAME.values():
+        answer = api.run(["kubectl", "get", kind.short, "-n", NAMESPACE])
+        assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("kind", BY_NAME.values(), ids=lambda kind: kind.kind)
+def test_explain_describes_every_kind(api, kind):
+    answer = api.run(
+        ["kubectl", "explain", f"{kind.plural}.spec", "--api-version=leadsman.dev/v1alpha1"]
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "<no description>" not in answer.stdout
