@@ -92,6 +92,13 @@ def test_unbounded_strings_lists_and_maps_are_0():
 
 
 @every_crd
+def test_bounds_of_integers_are_exact_as_json_numbers(definition):
+    # The API server reads a bound as a float and refuses every value if the bound is not exact.
+    bounds = [node["maximum"] for _, node in fields(definition) if node["type"] == "integer"]
+    assert max(bounds) <= 2**53
+
+
+@every_crd
 def test_no_string_may_be_above_8_kib(definition):
     longest = max(node.get("maxLength", 0) for _, node in fields(definition))
     assert longest <= 8192

@@ -57,7 +57,7 @@ class Condition(ApiStatus):
     observed_generation: int | None = Field(
         default=None,
         ge=0,
-        le=2**63 - 1,
+        le=2**53,
         description="The generation of the object that this was said about.",
     )
 
@@ -72,7 +72,7 @@ class PlainStatus(ApiStatus):
     observed_generation: int | None = Field(
         default=None,
         ge=0,
-        le=2**63 - 1,
+        le=2**53,
         description="The generation of spec that the operator has last looked at.",
     )
     conditions: Conditions | None = Field(

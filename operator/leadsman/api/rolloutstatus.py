@@ -155,7 +155,7 @@ class GuardStatus(ApiStatus):
     value: Word | None = Field(default=None, description="What was measured.")
     limit: Word | None = Field(default=None, description="What is allowed.")
     events: int | None = Field(
-        default=None, ge=0, le=2**63 - 1, description="How many events were counted."
+        default=None, ge=0, le=2**53, description="How many events were counted."
     )
     reason: Word | None = Field(default=None, description="One word for why.")
     message: Text | None = Field(default=None, description="The same for people.")
@@ -303,7 +303,7 @@ class RolloutStatus(ApiStatus):
     observed_generation: int | None = Field(
         default=None,
         ge=0,
-        le=2**63 - 1,
+        le=2**53,
         description="The generation of spec that the operator has last looked at.",
     )
     conditions: Conditions | None = Field(

@@ -1,0 +1,207 @@
+"""A Rollout with everything in it: the most that a team may write and the operator may remember.
+
+30 stages, 20 guards with 20 slices each inline, a status in mid-attempt with the state of every
+guard and ten attempts of history. It proves that nothing is pruned and that it stays small enough.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+SINCE = "2026-11-21T14:05:00.123456Z"
+
+
+def full_rollout(name: str = "full") -> dict[str, Any]:
+    """Return the manifest, with its status."""
+    return {
+        "apiVersion": "leadsman.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": _spec(),
+        "status": _status(),
+    }
+
+
+def _spec() -> dict[str, Any]:
+    return {
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"},
+        "traffic": {
+            "gatewayAPI": {
+                "routeRefs": [
+                    {"kind": "HTTPRoute", "name": f"shop-{number}", "ruleName": "main"}
+                    for number in range(8)
+                ]
+            }
+        },
+        "serviceRefs": [{"name": f"shop-{number}"} for number in range(8)],
+        "plan": {
+            "stages": [
+                {
+                    "name": f"stage-{number}",
+                    "weight": min(100, 4 * number),
+                    "hold": "5m",
+                    "maxHold": "30m",
+                    "replicas": number + 1,
+                    "approval": {"count": 2},
+                }
+                for number in range(30)
+            ]
+        },
+        "contract": {"guards": [_guard(number) for number in range(20)]},
+    }
+
+
+def _guard(number: int) -> dict[str, Any]:
+    return {
+        "name": f"guard-{number}",
+        "guard": {
+            "ratio": {
+                "bad": {
+                    "metric": "http_server_requests_seconds_count",
+                    "match": {"job": "shop"},
+                    "matchRegex": {"code": "5..|429"},
+                },
+                "total": {"metric": "http_server_requests_seconds_count"},
+                "arm": {"by": "Label", "label": "pod_template_hash"},
+            },
+            "judge": {"threshold": {"max": "2.5%", "window": "30s", "minEvents": 800}},
+            "slices": {"label": "route", "values": [f"/api/v1/things/{n}" for n in range(20)]},
+            "family": "Errors",
+        },
+        "onFail": "Rollback",
+        "trigger": {"consecutive": 3, "sustainedFor": "30s"},
+    }
+
+
+def _status() -> dict[str, Any]:
+    backends = json.dumps([{"name": "shop", "port": 80, "weight": 1, "group": "", "kind": ""}] * 8)
+    message = "guard errors: 7.1 % of 1210 requests failed, at most 2.5 % may " * 4
+    return {
+        "observedGeneration": 3,
+        "conditions": [
+            {
+                "type": kind,
+                "status": "True",
+                "reason": "Progressing",
+                "message": message,
+                "lastTransitionTime": SINCE,
+                "observedGeneration": 3,
+            }
+            for kind in (
+                "Ready",
+                "Reconciling",
+                "Stalled",
+                "Available",
+                "GuardsPassing",
+                "TrafficInSync",
+                "InClusterPinned",
+                "Hold",
+            )
+        ],
+        "stable": {"revision": "6d4cf56db6", "template": "t" * 64, "replicas": 4, "uid": "u" * 36},
+        "attempt": _attempt(backends, message),
+        "refused": {
+            "revision": "5c9d8f7b6",
+            "template": "t" * 64,
+            "reason": "GuardFailed",
+            "message": message,
+            "at": SINCE,
+        },
+        "history": [
+            {
+                "id": f"5c9d8f7b6-{number}",
+                "number": number,
+                "revision": "5c9d8f7b6",
+                "version": "v1.8.2",
+                "outcome": "RolledBack",
+                "startedAt": SINCE,
+                "endedAt": SINCE,
+                "maxWeight": 25,
+                "reason": "GuardFailed",
+                "message": message,
+            }
+            for number in range(10)
+        ],
+        "holdMode": "Policy",
+        "display": {
+            "stage": "3/6",
+            "guards": "4/4",
+            "next": "14:05Z",
+            "version": "v1.8.2",
+            "weight": "25",
+            "state": "Progressing",
+            "message": message,
+        },
+    }
+
+
+def _attempt(backends: str, message: str) -> dict[str, Any]:
+    return {
+        "id": "5c9d8f7b6-2",
+        "revision": "5c9d8f7b6",
+        "template": "t" * 64,
+        "number": 2,
+        "version": "v1.8.2",
+        "weight": 25,
+        "maxWeight": 50,
+        "replicas": 2,
+        "baseReplicas": 4,
+        "direction": {
+            "name": "Advancing",
+            "reason": "StageComplete",
+            "message": message,
+            "since": SINCE,
+        },
+        "startedAt": SINCE,
+        "frozen": "shop-5c9d8f7b6-2",
+        "tookOver": False,
+        "pinned": True,
+        "released": False,
+        "releasedAt": SINCE,
+        "restedAt": SINCE,
+        "foreignWrites": 0,
+        "original": [
+            {
+                "kind": "HTTPRoute",
+                "route": f"shop-{number}",
+                "rule": "main",
+                "index": 0,
+                "service": "shop",
+                "backends": backends,
+                "owner": "kubectl-client-side-apply",
+            }
+            for number in range(16)
+        ],
+        "stage": {
+            "index": 2,
+            "name": "half",
+            "weight": 25,
+            "enteredAt": SINCE,
+            "commandedAt": SINCE,
+            "acceptedAt": SINCE,
+            "arrivedAt": SINCE,
+            "measuringSince": SINCE,
+            "dueAt": SINCE,
+            "waitSince": SINCE,
+        },
+        "guards": [
+            {
+                "name": f"guard-{number}",
+                "verdict": "Pass",
+                "level": "None",
+                "value": "0.4%",
+                "limit": "2.5%",
+                "events": 1210,
+                "reason": "WithinLimit",
+                "message": message,
+                "since": SINCE,
+                "lastSample": SINCE,
+                "consecutive": 0,
+                "failingSince": SINCE,
+                "noDataSince": SINCE,
+                "state": "e" * 1024,
+            }
+            for number in range(20)
+        ],
+    }
