@@ -57,11 +57,10 @@ class Settings(BaseModel):
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises SettingsError that names each wrong variable."""
     found = os.environ if environment is None else environment
-    # Kubernetes itself puts the addresses of a Service named "leadsman" into the environment.
     ours = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in found.items()
-        if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}SERVICE_", f"{PREFIX}PORT"))
+        if name.startswith(PREFIX) and not _is_service_link(name, value)
     }
     try:
         return Settings.model_validate(ours)
@@ -71,3 +70,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             for error in wrong.errors(include_input=False)
         )
         raise SettingsError("; ".join(lines)) from None
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    # Kubernetes puts the addresses of Services named "leadsman..." into the environment.
+    return "_SERVICE_" in name or "_PORT_" in name or value.startswith(("tcp://", "udp://"))
