@@ -1,0 +1,28 @@
+"""Public, documented fakes of everything that Leadsman talks to, for its tests and for yours.
+
+`FakeClock` owns time, `FakeKube` is a cluster with controllers, users and faults, `FakeMetrics`
+answers what a Prometheus would have scraped from it.
+"""
+
+from leadsman.testing.clock import START, FakeClock
+from leadsman.testing.fake_kube import (
+    Behaviour,
+    FakeKube,
+    Faults,
+    Killed,
+    NotSettledError,
+    Request,
+    Write,
+)
+
+__all__ = [
+    "START",
+    "Behaviour",
+    "FakeClock",
+    "FakeKube",
+    "Faults",
+    "Killed",
+    "NotSettledError",
+    "Request",
+    "Write",
+]
