@@ -132,6 +132,7 @@ class BareCluster:
         layout = self.layout
         namespace.make_network()
         namespace.make_mounts(layout.work)
+        namespace.use_cluster_names(layout.work)
         self._write_configuration()
         with ThreadPoolExecutor(8) as pool:
             self._start("etcd", programs.etcd(layout))
@@ -155,6 +156,8 @@ class BareCluster:
 
     def down(self) -> None:
         """Stops the programs; the namespace's end takes the pods, mounts and addresses."""
+        left = "\n".join(containers(Path("/")))
+        (self.layout.state / "containers").write_text(left)
         for process in reversed(list(self.started.values())):
             process.kill()
         for process in self.started.values():
@@ -254,20 +257,33 @@ def _answers(host: str, port: int, path: str) -> int | None:
         connection.close()
 
 
-def clean_cgroups(bed: str) -> None:
-    """Removes the empty cgroup folders of a bed that has ended."""
-    roots = [Path("/sys/fs/cgroup"), *(p for p in Path("/sys/fs/cgroup").glob("*") if p.is_dir())]
-    for root in roots:
-        top = root / f"leadsman-{bed}"
-        if not top.is_dir():
-            continue
-        for folder in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
-            _remove(folder)
-        _remove(top)
+def containers(root: Path) -> list[str]:
+    """The ids of all containers of the bed whose file system is seen at `root`."""
+    tasks = root / "run/containerd/io.containerd.runtime.v2.task/k8s.io"
+    try:
+        return sorted(path.name for path in tasks.iterdir())
+    except OSError:
+        return []
+
+
+def clean_cgroups(ids: Sequence[str]) -> None:
+    """Removes the empty cgroup folders of containers that ended with their bed."""
+    top = Path("/sys/fs/cgroup")
+    for parent in [*top.glob("k8s.io"), *top.glob("*/k8s.io")]:
+        for name in ids:
+            for folder in sorted((parent / name).rglob("*/"), reverse=True):
+                _remove(folder)
+            _remove(parent / name)
 
 
 def _remove(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
+    # The kernel takes a moment to forget the last process of a group.
+    for _ in range(20):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return

@@ -209,10 +209,14 @@ def down(name: str, keep_logs: bool = False) -> None:
         if b"unshare" in Path(f"/proc/{outer}/cmdline").read_bytes():
             # The kernel ends every process of the namespace with its first one.
             with contextlib.suppress(BedError):
-                os.kill(first_process(name), signal.SIGKILL)
+                first = first_process(name)
+                left = bare.containers(Path(f"/proc/{first}/root"))
+                (target / "containers").write_text("\n".join(left))
+                os.kill(first, signal.SIGKILL)
             os.kill(outer, signal.SIGKILL)
             _gone(outer)
-    bare.clean_cgroups(name)
+    with contextlib.suppress(OSError):
+        bare.clean_cgroups((target / "containers").read_text().split())
     (target / "bed.json").unlink(missing_ok=True)
     (target / "pid").unlink(missing_ok=True)
     if not keep_logs:

@@ -153,6 +153,16 @@ def make_mounts(work: Path) -> None:
             _do("mount", "--bind", str(shown), str(real))
 
 
+def use_cluster_names(work: Path) -> None:
+    """Makes commands inside the bed resolve the cluster's names, as a pod does."""
+    own = work / "resolv.conf"
+    search = "default.svc.cluster.local svc.cluster.local cluster.local"
+    own.write_text(f"nameserver {NODE_ADDRESS}\nsearch {search}\noptions ndots:5\n")
+    real = Path("/etc/resolv.conf").resolve()
+    if real.exists():
+        _do("mount", "--bind", str(own), str(real))
+
+
 def environment(base: Mapping[str, str], paths: Sequence[Path]) -> dict[str, str]:
     """`base` with `paths` first on PATH and without proxies, which nothing inside could reach."""
     env = {k: v for k, v in base.items() if k.lower() not in {"http_proxy", "https_proxy"}}

@@ -63,11 +63,6 @@ class Layout:
         """The kubeconfig of one of USERS."""
         return self.state / ("kubeconfig" if user == "admin" else f"kubeconfig-{user}")
 
-    @property
-    def cgroup(self) -> str:
-        """The parent of all pods' cgroups."""
-        return f"/leadsman-{self.name}"
-
 
 def kubeconfig(layout: Layout, user: str) -> str:
     """A kubeconfig document (JSON is YAML) for one of USERS."""
@@ -119,7 +114,6 @@ def kubelet_config(layout: Layout) -> str:
             "failSwapOn": False,
             "cgroupDriver": "cgroupfs",
             "cgroupsPerQOS": False,
-            "cgroupRoot": layout.cgroup,
             "enforceNodeAllocatable": [],
             "localStorageCapacityIsolation": False,
             # The machine's free disk is none of the bed's business.
