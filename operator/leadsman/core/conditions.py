@@ -47,7 +47,7 @@ def _hold_mode(view: View) -> str:
     return "Policy" if view.seen.hold_policy else "Unprotected"
 
 
-def _state(view: View, decision: Decision) -> tuple[str, str, str]:
+def _state(decision: Decision) -> tuple[str, str, str]:
     """State, reason and message: (ready | progressing | stalled)."""
     reason, message = decision.why.reason, decision.why.message
     if reason in READY:
@@ -58,7 +58,7 @@ def _state(view: View, decision: Decision) -> tuple[str, str, str]:
 
 
 def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
-    state, reason, message = _state(view, decision)
+    state, reason, message = _state(decision)
     attempt = decision.status.attempt
     wanted: list[tuple[str, str, str, str]] = [
         ("Ready", "True" if state == "ready" else "False", reason, message),

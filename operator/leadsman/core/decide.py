@@ -43,10 +43,10 @@ CHAIN: tuple[Policy, ...] = (
     adopting.finalize,
     adopting.adopt,
     # what somebody wrote, or we did before a restart
-    falling_back.canary_thin,
     falling_back.own_write_found,
     falling_back.caught_up,
     falling_back.foreign_write,
+    falling_back.canary_thin,
     # the hold
     holding.keep_hold,
     holding.refused_set,
@@ -91,14 +91,12 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
         persist = Persist.NEVER
     else:
         persist = decision.persist if decision.status != status else Persist.LAZY
-        if not status.conditions or _turned(status, told):
+        if told.attempt is None and _turned(status, told):
             persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
     return replace(decision, status=told, persist=persist)
 
 
 def _turned(before: Status, after: Status) -> bool:
-    """A condition that people and tools wait for has turned while no attempt runs."""
-    if after.attempt is not None:
-        return False
+    """A condition that people and tools wait for has turned."""
     old = {one.type: (one.status, one.reason) for one in before.conditions}
     return any(old.get(one.type) != (one.status, one.reason) for one in after.conditions)

@@ -1,4 +1,4 @@
-"""The policies that `decide` asks in order; each is a small named function `View -> Decision | None`.
+"""The policies that `decide` asks in order, each a small named function on a View.
 
-The first that has something to do decides; one pass makes one step. `decide.CHAIN` is the order.
+Each returns a Decision or None. The first that has something to do decides; one pass makes one step. `decide.CHAIN` is the order.
 """

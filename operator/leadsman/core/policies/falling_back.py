@@ -13,6 +13,7 @@ from leadsman.core.actions import Emit, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import Form, Role
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
+from leadsman.core.policies.holding import rolling_update
 from leadsman.core.status import Direction, Heading, Original, Status
 from leadsman.core.view import View
 
@@ -219,6 +220,8 @@ def foreign_write(view: View) -> Decision | None:
     if attempt.routed_at is None or attempt.rested_at is not None:
         return None
     for rule in view.seen.rules:
+        if rule.form is Form.REST and view.heading is Heading.HANDING_OVER and rolling_update(view):
+            continue
         off = rule.form is not Form.ARMS or rule.canary != attempt.weight
         if not off or (rule.ours and rule.form is Form.ARMS):
             continue
