@@ -12,6 +12,7 @@ from leadsman.testing.fake_kube import (
     Killed,
     NotSettledError,
     Request,
+    Traffic,
     Write,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "Killed",
     "NotSettledError",
     "Request",
+    "Traffic",
     "Write",
 ]

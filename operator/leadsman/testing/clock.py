@@ -50,33 +50,37 @@ class FakeClock:
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call `callback` once the clock has moved by `seconds`, in the order of deadlines."""
         self._counter += 1
-        due = self._elapsed + max(0, round(seconds * _MICRO))
-        heapq.heappush(self._timers, (due, self._counter, callback))
+        heapq.heappush(self._timers, (self.tick_after(seconds), self._counter, callback))
 
     def jump(self, seconds: float) -> None:
         """Move the wall clock alone, as a person or NTP does; nothing wakes."""
         self._wall += round(seconds * _MICRO)
 
-    def until_next(self) -> float | None:
-        """Seconds until the next timer is due, None when nothing waits."""
-        if not self._timers:
-            return None
-        return max(0, self._timers[0][0] - self._elapsed) / _MICRO
+    def tick_after(self, seconds: float) -> int:
+        """The instant `seconds` from now, in the whole microseconds that time is kept in."""
+        return self._elapsed + max(0, round(seconds * _MICRO))
+
+    def next_tick(self) -> int | None:
+        """The instant at which the next timer is due, None when nothing waits."""
+        return max(self._timers[0][0], self._elapsed) if self._timers else None
+
+    def advance_to(self, tick: int) -> None:
+        """Move time to an instant and fire what is due, in order."""
+        while self._fire_one(tick):
+            pass
+        self._elapsed = max(self._elapsed, tick)
 
     def advance(self, seconds: float) -> None:
         """Move time and fire what is due, in order. Tasks woken run when the loop runs next."""
-        target = self._elapsed + max(0, round(seconds * _MICRO))
-        while self._fire_one(target):
-            pass
-        self._elapsed = target
+        self.advance_to(self.tick_after(seconds))
 
     async def run(self, seconds: float) -> None:
         """Move time and let woken tasks run at each instant at which something is due."""
-        target = self._elapsed + max(0, round(seconds * _MICRO))
+        target = self.tick_after(seconds)
         await self.turns()
         while self._fire_one(target):
             await self.turns()
-        self._elapsed = target
+        self.advance_to(target)
         await self.turns()
 
     async def turns(self) -> None:

@@ -32,6 +32,7 @@ from leadsman.testing.fake_kube.deployments import Deployments
 from leadsman.testing.fake_kube.endpoints import Endpoints
 from leadsman.testing.fake_kube.faults import Faults, Request, Write
 from leadsman.testing.fake_kube.garbage import Garbage
+from leadsman.testing.fake_kube.gateway import Gateway, Traffic
 from leadsman.testing.fake_kube.kubelet import Kubelet
 from leadsman.testing.fake_kube.patches import json_patch
 from leadsman.testing.fake_kube.policies import FREEZE, HOLD, Policies
@@ -76,11 +77,13 @@ class FakeKube(Users):
         self.replicasets = ReplicaSets(self.cluster)
         self.kubelet = Kubelet(self.cluster)
         self.endpoints = Endpoints(self.cluster)
+        self.gateway = Gateway(self.cluster)
         for controller in (
             self.deployments,
             self.replicasets,
             self.kubelet,
             self.endpoints,
+            self.gateway,
             Garbage(self.cluster),
         ):
             self.cluster.add(controller)
@@ -269,28 +272,27 @@ class FakeKube(Users):
 
     def advance(self, seconds: float, chooser: Chooser | None = None) -> None:
         """Move virtual time, settling at each instant at which something is due."""
-        left = seconds
+        target = self.clock.tick_after(seconds)
         self.settle(chooser=chooser)
-        while (until := self.clock.until_next()) is not None and until <= left:
-            self.clock.advance(until)
-            left -= until
+        while (tick := self.clock.next_tick()) is not None and tick <= target:
+            self.clock.advance_to(tick)
             self.settle(chooser=chooser)
-        self.clock.advance(left)
+        self.clock.advance_to(target)
 
     async def run(self, seconds: float, chooser: Chooser | None = None) -> None:
         """As `advance`, and let the event loop's other tasks run at each instant."""
-        left = seconds
+        target = self.clock.tick_after(seconds)
+        await self._turns(chooser)
+        while (tick := self.clock.next_tick()) is not None and tick <= target:
+            self.clock.advance_to(tick)
+            await self._turns(chooser)
+        self.clock.advance_to(target)
+        await self._turns(chooser)
+
+    async def _turns(self, chooser: Chooser | None) -> None:
         self.settle(chooser=chooser)
         await self.clock.turns()
         self.settle(chooser=chooser)
-        while (until := self.clock.until_next()) is not None and until <= left:
-            self.clock.advance(until)
-            left -= until
-            self.settle(chooser=chooser)
-            await self.clock.turns()
-            self.settle(chooser=chooser)
-        self.clock.advance(left)
-        await self.clock.turns()
 
     # -- faults and history -------------------------------------------------------------------
 
@@ -357,6 +359,16 @@ class FakeKube(Users):
     def pods(self, namespace: str, labels: str = "") -> builtins.list[Body]:
         """The pods that exist, terminating ones included."""
         return self.peek_all(POD, namespace, labels)
+
+    def traffic(
+        self, namespace: str, route: str, rule: int = 0, kind: Kind = ports.HTTPROUTE
+    ) -> Traffic:
+        """Which pods get which share of a rule's requests now (see `Gateway.traffic`)."""
+        return self.gateway.traffic(Ref(kind, namespace, route), rule)
+
+    def service_traffic(self, namespace: str, service: str) -> Traffic:
+        """Which pods get which share of the requests to a Service's cluster IP now."""
+        return self.gateway.service_traffic(namespace, service)
 
     def deployment(self, namespace: str, name: str) -> Body:
         """A Deployment as stored. Raises NotFoundError."""

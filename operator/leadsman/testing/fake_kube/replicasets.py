@@ -176,7 +176,7 @@ class ReplicaSets:
             ready += 1
             since = unstamp(condition(pod, "Ready")["lastTransitionTime"])  # type: ignore[index]
             left = since + wait - now
-            if wait == 0 or left <= 0:
+            if wait == 0 or left <= 1e-6:
                 available += 1
             else:
                 next_check = left if next_check is None else min(left, next_check)
