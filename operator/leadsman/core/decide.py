@@ -8,7 +8,6 @@ function for each line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from leadsman.core.conditions import describe_status
 from leadsman.core.decision import Decision, Persist
@@ -93,7 +92,11 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
         persist = decision.persist if decision.status != status else Persist.LAZY
         if told.attempt is None and _turned(status, told):
             persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
-    return replace(decision, status=told, persist=persist)
+    if told is decision.status and persist is decision.persist:
+        return decision
+    return Decision(
+        told, decision.actions, decision.wake_at, decision.why, persist, decision.urgency
+    )
 
 
 def _turned(before: Status, after: Status) -> bool:

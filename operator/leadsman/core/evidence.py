@@ -7,6 +7,7 @@ since when it fails or has no data, because a window of samples cannot say that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import is_
 
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus
@@ -62,8 +63,9 @@ def weigh(
         holding.append(status)
         if spec.on_fail is OnFail.ROLLBACK and _fired(spec, judged, status):
             fired.append(status)
+    unchanged = len(guards) == len(remembered) and all(map(is_, guards, remembered))
     return Evidence(
-        tuple(guards),
+        remembered if unchanged else tuple(guards),
         tuple(fired),
         tuple(holding),
         _earliest(holding, traffic=False),
@@ -82,9 +84,16 @@ def _fired(spec: GuardSpec, judged: Judged, status: GuardStatus) -> bool:
 
 
 def _status(spec: GuardSpec, judged: Judged, before: GuardStatus | None, now: float) -> GuardStatus:
-    verdict = judged.verdict.value
-    reason = judged.reason.value
+    verdict, reason = judged.verdict, judged.reason
     same = before is not None and before.verdict == verdict and before.reason == reason
+    if (
+        same
+        and before is not None
+        and before.value == judged.value
+        and before.events == judged.events
+        and before.limit == judged.limit
+    ):
+        return before
     failing = None
     if judged.verdict is Verdict.FAIL:
         failing = before.failing_since if before is not None else None

@@ -5,9 +5,10 @@ Policies read a View and return a Decision or None. Everything here is derived; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import ceil
+from typing import Any, Generic, TypeVar, overload
 
 from leadsman.core.actions import Action
 from leadsman.core.decision import Decision, Persist, Urgency, Why
@@ -25,6 +26,31 @@ from leadsman.core.observation import (
 )
 from leadsman.core.spec import Contract, Plan, RolloutSpec, Stage, Strategy
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
+
+T = TypeVar("T")
+
+
+class once(Generic[T]):  # noqa: N801 (reads as a decorator, like property)
+    """A property that is worked out at its first use; `functools.cached_property` without a lock.
+
+    A View belongs to one pass and one thread, and a pass has some thirty of these.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self.work = work
+        self.name = work.__name__
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> once[T]: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> T: ...
+    def __get__(self, owner: object | None, kind: type) -> once[T] | T:
+        if owner is None:
+            return self
+        value = owner.__dict__[self.name] = self.work(owner)
+        return value
+
 
 NO_PLAN = Plan(stages=())
 NO_CONTRACT = Contract()
@@ -47,7 +73,7 @@ class View:
 
     # --- the versions -----------------------------------------------------------------------
 
-    @cached_property
+    @once
     def lost_target(self) -> bool:
         """The Deployment that the remembered stable version belongs to is gone or another one."""
         stable, target = self.status.stable, self.target
@@ -55,13 +81,13 @@ class View:
             return False
         return target is None or target.uid != stable.uid
 
-    @cached_property
+    @once
     def stable_set(self) -> ReplicaSet | None:
         """The ReplicaSet that serves."""
         stable = self.status.stable
         return None if stable is None else self._set(stable.revision)
 
-    @cached_property
+    @once
     def canary_set(self) -> ReplicaSet | None:
         """The attempt's ReplicaSet, whoever controls it now."""
         return None if self.attempt is None else self._set(self.attempt.revision)
@@ -72,13 +98,13 @@ class View:
                 return one
         return None
 
-    @cached_property
+    @once
     def new_set(self) -> ReplicaSet | None:
         """The oldest ReplicaSet with the Deployment's present template, as Kubernetes picks it."""
         same = [one for one in self.seen.sets if one.matches and not one.deleting]
         return min(same, key=lambda one: (one.created_at, one.name)) if same else None
 
-    @cached_property
+    @once
     def at_stable(self) -> bool:
         """The Deployment's template is the stable version's."""
         stable, target = self.status.stable, self.target
@@ -88,7 +114,7 @@ class View:
             return self.stable_set.matches
         return target.template == stable.template
 
-    @cached_property
+    @once
     def at_attempt(self) -> bool:
         """The Deployment's template is the attempt's."""
         attempt, target = self.attempt, self.target
@@ -98,7 +124,7 @@ class View:
             return self.canary_set.matches
         return target.template == attempt.template
 
-    @cached_property
+    @once
     def at_refused(self) -> bool:
         """The Deployment's template is the refused one."""
         refused, target = self.status.refused, self.target
@@ -106,17 +132,17 @@ class View:
 
     # --- the attempt ------------------------------------------------------------------------
 
-    @property
+    @once
     def heading(self) -> Heading | None:
         """Where the attempt goes, None at rest."""
         return None if self.attempt is None else self.attempt.direction.name
 
-    @property
+    @once
     def released(self) -> bool:
         """The canary's set was given to the Deployment."""
         return self.attempt is not None and self.attempt.released_at is not None
 
-    @cached_property
+    @once
     def stages(self) -> tuple[Stage, ...]:
         """The plan's stages; `Immediate` has one, at full weight."""
         stages = self.plan.stages
@@ -124,7 +150,7 @@ class View:
             return stages[-1:] or (Stage("full", 100),)
         return stages
 
-    @cached_property
+    @once
     def stage(self) -> Stage:
         """The stage that the attempt is in (a harmless one when there is none)."""
         if self.attempt is None or not self.stages:
@@ -139,17 +165,17 @@ class View:
 
     # --- traffic ----------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def armed(self) -> tuple[Rule, ...]:
         """The rules that name the arms."""
         return tuple(rule for rule in self.seen.rules if rule.form is Form.ARMS)
 
-    @cached_property
+    @once
     def top(self) -> int:
         """The canary's highest weight on any rule."""
         return max((rule.canary for rule in self.armed), default=0)
 
-    @cached_property
+    @once
     def low(self) -> int:
         """The canary's lowest weight on any rule that names the arms."""
         return min((rule.canary for rule in self.armed), default=0)
@@ -161,7 +187,7 @@ class View:
             rule.form is Form.ARMS and rule.canary == weight for rule in rules
         )
 
-    @cached_property
+    @once
     def at_rest_form(self) -> bool:
         """No rule names an arm, but those that the user wrote so, with nothing on the canary."""
         return all(
@@ -169,7 +195,7 @@ class View:
             for rule in self.seen.rules
         )
 
-    @cached_property
+    @once
     def services(self) -> tuple[str, ...]:
         """The user's Services, by name."""
         return tuple(service.name for service in self.seen.services)
@@ -186,7 +212,7 @@ class View:
         found = [arm.ready for arm in self.seen.arms if arm.role is role]
         return min(found) if len(found) == len(self.services) and found else 0
 
-    @cached_property
+    @once
     def crashed(self) -> tuple[str, ...]:
         """Canary pods that fell by the version's own fault."""
         attempt = self.attempt
@@ -198,7 +224,7 @@ class View:
             if pod.revision == attempt.revision and pod.fault in OWN_FAULTS
         )
 
-    @cached_property
+    @once
     def canary_pods_left(self) -> int:
         """Canary pods that still take requests: not yet terminating."""
         attempt = self.attempt
@@ -210,7 +236,7 @@ class View:
 
     # --- evidence ---------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def evidence(self) -> Evidence:
         """What the guards say; nothing before the canary has been given weight."""
         attempt = self.attempt
@@ -259,6 +285,13 @@ class View:
         if attempt is None:
             return self.status
         return replace(self.status, attempt=replace(attempt, **changes))  # type: ignore[arg-type]
+
+    def with_guards(self) -> Status:
+        """The status with what the guards say now; the same object when they say nothing new."""
+        attempt, guards = self.attempt, self.evidence.guards
+        if attempt is None or not guards or guards is attempt.guards:
+            return self.status
+        return self.with_attempt(guards=guards)
 
     def heading_for(self, name: Heading, reason: str = "", message: str = "") -> Direction:
         """A direction taken now."""

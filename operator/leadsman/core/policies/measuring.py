@@ -32,7 +32,7 @@ def measure(view: View) -> Decision | None:
     attempt = view.attempt
     if not _measuring(view) or attempt is None:
         return None
-    status = view.with_attempt(guards=view.evidence.guards)
+    status = view.with_guards()
     persist = _persist(attempt.guards, view.evidence.guards)
     due = attempt.stage.due_at or view.now
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
-from leadsman.core.status import Heading, Status
+from leadsman.core.status import Heading
 from leadsman.core.view import View, need_of, owned
 
 SHARE_EVENTS = 200
@@ -149,7 +149,7 @@ def arrival(view: View) -> Decision | None:
                 "Progressing",
                 f"{attempt.weight} % commanded, not accepted: {why}",
                 until=stage.wait_since + view.plan.progress_deadline,
-                status=_with_guards(view),
+                status=view.with_guards(),
                 urgency=Urgency.ADVANCE,
             )
         return view.act(
@@ -165,7 +165,7 @@ def arrival(view: View) -> Decision | None:
             "Progressing",
             f"{attempt.weight} % settles",
             until=settled,
-            status=_with_guards(view),
+            status=view.with_guards(),
         )
     if not share_plausible(view):
         share = view.seen.share
@@ -175,7 +175,7 @@ def arrival(view: View) -> Decision | None:
             "SampleRatioMismatch",
             f"{attempt.weight} % commanded, {got:.1f} % arrived",
             until=view.now + 1,
-            status=_with_guards(view),
+            status=view.with_guards(),
         )
     hold = view.stage.hold
     return view.act(
@@ -199,7 +199,3 @@ def share_plausible(view: View) -> bool:
         return True
     wanted = attempt.weight / 100
     return abs(share.canary / share.total - wanted) <= max(SHARE_POINTS, SHARE_RATIO * wanted)
-
-
-def _with_guards(view: View) -> Status:
-    return view.with_attempt(guards=view.evidence.guards) if view.evidence.guards else view.status
