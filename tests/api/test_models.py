@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from leadsman.api import crd
 from leadsman.api.kinds import BY_NAME, KINDS, parse
-from leadsman.api.reasons import EventReason, Reason, VerdictReason
 from leadsman.api.resource import InvalidObjectError
 from leadsman.api.rolloutstatus import RolloutStatus
 from tests.manifests.refused import BASES, cases, changed
@@ -194,11 +193,3 @@ def test_objects_are_immutable():
     plan = parse(BASES["RolloutPlan"])
     with pytest.raises(ValidationError):
         plan.kind = "Guard"
-
-
-@pytest.mark.parametrize("reasons", [Reason, EventReason, VerdictReason])
-def test_every_reason_is_one_camel_case_word_with_a_sentence(reasons):
-    for reason in reasons:
-        assert reason.value.isalpha()
-        assert reason.value[0].isupper()
-        assert reason.doc.endswith(".")

@@ -24,61 +24,52 @@ class _Documented(StrEnum):
 
 
 class Reason(_Documented):
-    """Why a condition of an object is as it is."""
+    """Why a condition of an object is as it is, or where an attempt is going."""
 
     # Ready=True
     STABLE = "Stable", "Nothing to do: the stable version serves and the route is at rest."
     PROMOTED = "Promoted", "The last attempt was promoted; nothing to do."
-    VALID = "Valid", "The object was read and can be used."
 
     # Ready=False, Reconciling=True
     PROGRESSING = "Progressing", "An attempt is under way."
     HOLDING = "Holding", "An attempt waits; the message says for what."
-    ADOPTING = "Adopting", "The first visit: waiting for a complete Deployment."
-    ROLLING_BACK = "RollingBack", "Traffic and canary are being taken back."
-    HANDING_OVER = "HandingOver", "The canary is being given to the Deployment."
-    GIVING_BACK = "GivingBack", "The Rollout is being deleted; all is put back as it was."
-    RECLAIMING = "Reclaiming", "The release to the Deployment went wrong and is being repeated."
-
-    # What an attempt waits for
-    WAITING_FOR_CAPACITY = "WaitingForCapacity", "The canary's pods are not ready yet."
-    WAITING_FOR_ROUTE = "WaitingForRoute", "The gateway has not accepted the weight yet."
-    WAITING_FOR_STABLE = "WaitingForStable", "Stable has fewer pods than its share needs."
-    WAITING_FOR_TARGET = "WaitingForTarget", "The Deployment is not complete yet."
-    SETTLING = "Settling", "The weight has arrived; the settle time is not over."
-    MEASURING = "Measuring", "The stage's hold is not over."
-    APPROVAL_MISSING = "ApprovalMissing", "The stage waits for people to agree."
-    SCALED_TO_ZERO = "ScaledToZero", "The Deployment has no replicas: no pods, no evidence."
+    SAMPLE_RATIO_MISMATCH = "SampleRatioMismatch", "The arrived share is not the commanded one."
+    SUPERSEDED = "Superseded", "A newer template came during the attempt."
 
     # Ready=False, Stalled=True: how an attempt ended
     ROLLED_BACK = "RolledBack", "The revision was rolled back and is not tried again."
     ABORTED = "Aborted", "The attempt was ended by somebody; the revision is not tried again."
 
-    # Why an attempt was rolled back or ended
+    # Where an attempt is going, and why
     ADVANCING = "Advancing", "The attempt goes forward."
+    ROLLING_BACK = "RollingBack", "Traffic and canary are being taken back."
+    HANDING_OVER = "HandingOver", "The canary is being given to the Deployment."
+    RECLAIMED = "Reclaimed", "The canary was taken back from the Deployment to release it again."
     GUARD_FAILED = "GuardFailed", "A guard failed, its trigger fired and its onFail is Rollback."
     CANARY_CRASHED = "CanaryCrashed", "The canary's containers exit, or crash in a loop."
-    CANARY_LOST = "CanaryLost", "The canary has no ready pod left, by no fault of its own."
-    CANARY_THIN = "CanaryThin", "The canary lost pods; the weight was lowered to what it carries."
+    CANARY_VANISHED = "CanaryVanished", "The canary's ReplicaSet was deleted by somebody else."
+    CANARY_NOT_READY = (
+        "CanaryNotReady",
+        "The canary lost pods; the weight was lowered to what the others carry.",
+    )
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
         "Pods or route were not ready within progressDeadline.",
     )
-    SUPERSEDED = "Superseded", "A newer template came during the attempt."
+    NO_DATA = "NoData", "There was no data for too long."
+    INCONCLUSIVE = "Inconclusive", "The evidence was still open at the stage's maxHold."
+    BLIND = "Blind", "There was no data for so long that the weight was lowered by a stage."
     REVERTED = "Reverted", "The template went back to the stable one."
     DELETED = "Deleted", "The Rollout was deleted."
     TARGET_REPLACED = "TargetReplaced", "The Deployment was made anew during the attempt."
-    BLIND = "Blind", "There was no data for too long."
-    WEIGHT_LOWERED = "WeightLowered", "Somebody else lowered the canary's weight: an abort."
-    OWN_WRITE_FOUND = "OwnWriteFound", "A rollback that was begun before a restart goes on."
-    APPROVAL_WITHDRAWN = "ApprovalWithdrawn", "The approval of the stage was taken back."
+    INTERRUPTED = (
+        "Interrupted",
+        "A rollback that was begun before a restart was brought to its end.",
+    )
 
     # Ready=False, Stalled=True: what the operator alone can see
-    PLAN_INVALID = "PlanInvalid", "The plan cannot be carried out; the message names the field."
-    CONTRACT_INVALID = "ContractInvalid", "The contract cannot be used; the message says why."
-    STRATEGY_UNSUPPORTED = "StrategyUnsupported", "This version cannot carry out the strategy."
+    PLAN_INVALID = "PlanInvalid", "Plan or contract cannot be carried out; the message says why."
     JUDGE_UNSUPPORTED = "JudgeUnsupported", "This version cannot judge by this statistic."
-    MEASURE_UNSUPPORTED = "MeasureUnsupported", "This version cannot measure this."
     TARGET_MISSING = "TargetMissing", "The Deployment does not exist."
     ROUTE_MISSING = "RouteMissing", "A route does not exist."
     RULE_MISSING = "RuleMissing", "The route has no rule of that name."
@@ -104,40 +95,33 @@ class Reason(_Documented):
     RECREATE = "Recreate", "The Deployment's strategy says that versions must not run together."
     NO_HEALTHY_ARM = "NoHealthyArm", "Stable has no ready endpoint; the route is left as it is."
     PIN_REQUIRED = "PinRequired", "inCluster is Required and the Service cannot be pinned."
-    POLICY_MISSING = "PolicyMissing", "The server has no admission policy that holds templates."
     FORBIDDEN = "Forbidden", "A right is missing; the message names it."
-    API_UNAVAILABLE = "ApiUnavailable", "The API server does not answer as it should."
+
+    # Reconciling=False, Stalled=False
+    SETTLED = "Settled", "Nothing is under way."
+    NONE = "None", "Nothing is in the way."
 
     # Available
-    SERVING = "Serving", "Stable pods are ready and serve."
-    NOT_SERVING = "NotServing", "No stable pod is ready."
+    STABLE_SERVES = "StableServes", "Users are served by the stable version."
+    NOT_ADOPTED = "NotAdopted", "No stable version is known yet."
 
     # GuardsPassing
-    PASSING = "Passing", "All guards pass."
-    FAILING = "Failing", "A guard fails; the message names it."
-    INCONCLUSIVE = "Inconclusive", "A guard has too little evidence."
-    NO_DATA = "NoData", "A guard gets no data."
-    NOTHING_TO_JUDGE = "NothingToJudge", "No attempt is under way."
-    UNGUARDED = "Unguarded", "The Rollout has no contract and says why."
+    WITHIN_LIMITS = "WithinLimits", "Every guard passes."
+    WARNED = "Warned", "Only guards fail whose onFail is Warn."
+    UNGUARDED = "Unguarded", "The Rollout has no contract; the message says why."
 
     # TrafficInSync
-    IN_SYNC = "InSync", "The route says what was commanded and the gateway has accepted it."
-    AT_REST = "AtRest", "The route is as the user wrote it."
+    ACCEPTED = "Accepted", "The route says what was commanded and the gateway has accepted it."
     NOT_ACCEPTED = "NotAccepted", "The gateway has not accepted the route."
     NOT_MEASURED = "NotMeasured", "The arrived share cannot be measured; the stage goes on."
-    SHARE_MISMATCH = "ShareMismatch", "The arrived share is not the commanded one."
+    NOT_ROUTED = "NotRouted", "No rule of a route is seen."
     FOREIGN_WRITER = "ForeignWriter", "Somebody else writes the route; the message names whom."
 
     # InClusterPinned
     PINNED = "Pinned", "Callers inside the cluster meet stable pods only."
-    NOT_PINNED = "NotPinned", "No pin is needed: no attempt, or inCluster is Shared."
+    NOT_PINNED = "NotPinned", "Callers inside the cluster may meet both versions."
+    SHARED = "Shared", "Callers inside the cluster meet both versions, as inCluster asks."
     SELECTOR_OWNED = "SelectorOwned", "Server-side apply owns the selector; no pin is set."
-
-    # Hold
-    HELD = "Held", "The template is held back and does not roll out by itself."
-    NOT_HELD = "NotHeld", "There is nothing to hold back."
-    BY_POLICY = "ByPolicy", "New templates are held by an admission policy."
-    BY_PAUSE = "ByPause", "New templates are held because the Deployment is paused at rest."
 
 
 class EventReason(_Documented):
@@ -160,8 +144,11 @@ class EventReason(_Documented):
     SUPERSEDED = "Superseded", "A newer template came during the attempt."
     REVERTED = "Reverted", "The template went back to the stable one."
     ADOPTED = "Adopted", "The Deployment's present version is the stable one from now on."
-    CANARY_LOST = "CanaryLost", "The canary lost pods that it needs."
-    RECLAIMED = "Reclaimed", "The canary was taken back to release it again."
+    HANDING_OVER = "HandingOver", "The last stage is complete; the canary becomes the Deployment's."
+    HAND_OVER_REPEATED = (
+        "HandOverRepeated",
+        "The Deployment did not take the canary whole: it was taken back to release it again.",
+    )
     GIVEN_BACK = "GivenBack", "All objects are as they were before the Rollout."
     TEMPLATE_RELEASED = (
         "TemplateReleased",
@@ -175,6 +162,7 @@ class VerdictReason(_Documented):
     WITHIN_LIMIT = "WithinLimit", "What was measured is allowed."
     THRESHOLD_BREACHED = "ThresholdBreached", "What was measured is above the limit."
     HARM_DETECTED = "HarmDetected", "The evidence says that the canary is worse."
+    UNCONFIRMED = "Unconfirmed", "It fails, and the trigger has not fired yet."
     INSUFFICIENT_DATA = "InsufficientData", "Fewer events than minEvents in the window."
     NO_TRAFFIC = "NoTraffic", "The canary gets no requests."
     METRICS_UNAVAILABLE = "MetricsUnavailable", "The source does not answer, or with an error."

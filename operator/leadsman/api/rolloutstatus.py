@@ -2,7 +2,8 @@
 
 Everything in it is absolute and bounded: moments instead of countdowns, weights instead of steps,
 a history of ten. What the core must remember across a restart is here and nowhere else, so a field
-leaves only with the core's agreement. The API server drops what is not declared here, so a new
+leaves only with the core's agreement. Lengths are generous: an API server refuses a whole status
+for one string that is too long. The API server drops what is not declared here, so a new
 fact needs one more field in one of these classes and nothing else.
 """
 
@@ -19,6 +20,7 @@ from leadsman.api.types import Revision, Timestamp
 
 Word = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=1024)]
+Prose = Annotated[str, Field(max_length=4096)]
 ObjectText = Annotated[str, Field(max_length=253)]
 TemplateIdentity = Annotated[str, Field(max_length=256)]
 
@@ -85,7 +87,7 @@ class Direction(ApiStatus):
         default=None, description="Advancing, SteppingBack, RollingBack or HandingOver."
     )
     reason: Word | None = Field(default=None, description="One word for why.")
-    message: Text | None = Field(default=None, description="The same for people.")
+    message: Prose | None = Field(default=None, description="The same for people.")
     since: Timestamp | None = Field(default=None, description="Since when.")
 
 
@@ -225,6 +227,9 @@ class Attempt(ApiStatus):
     released: bool | None = Field(
         default=None, description="Whether the canary was given to the Deployment."
     )
+    routed_at: Timestamp | None = Field(
+        default=None, description="Since when the routes' rules name the arms."
+    )
     released_at: Timestamp | None = Field(
         default=None, description="When the canary was given to the Deployment."
     )
@@ -234,7 +239,7 @@ class Attempt(ApiStatus):
     foreign_writes: int | None = Field(
         default=None, ge=0, le=2**31 - 1, description="Writes of others to the route, answered."
     )
-    original: Annotated[tuple[OriginalRule, ...], Field(max_length=16), ATOMIC] | None = Field(
+    original: Annotated[tuple[OriginalRule, ...], Field(max_length=64), ATOMIC] | None = Field(
         default=None, description="The routes' rules as they were before."
     )
     stage: StageStatus | None = Field(default=None, description="The stage that it is in.")
@@ -251,7 +256,7 @@ class Refused(ApiStatus):
         default=None, description="The identity of its pod template."
     )
     reason: Word | None = Field(default=None, description="One word for why.")
-    message: Text | None = Field(default=None, description="The same for people.")
+    message: Prose | None = Field(default=None, description="The same for people.")
     at: Timestamp | None = Field(default=None, description="When it was refused.")
 
 
@@ -277,8 +282,8 @@ class HistoryEntry(ApiStatus):
     max_weight: int | None = Field(
         default=None, ge=0, le=100, description="The highest share that it had, percent."
     )
-    reason: Word | None = Field(default=None, description="One word for why.")
-    message: Text | None = Field(default=None, description="The same for people.")
+    reason: Prose | None = Field(default=None, description="Why, in a word and a sentence.")
+    message: Prose | None = Field(default=None, description="The same for people.")
 
 
 class Display(ApiStatus):
@@ -294,7 +299,7 @@ class Display(ApiStatus):
     )
     weight: Word | None = Field(default=None, description="The canary's share, percent.")
     state: Word | None = Field(default=None, description="The reason of condition Ready.")
-    message: Text | None = Field(default=None, description="The message of condition Ready.")
+    message: Prose | None = Field(default=None, description="The message of condition Ready.")
 
 
 class RolloutStatus(ApiStatus):
@@ -321,9 +326,10 @@ class RolloutStatus(ApiStatus):
         default=None, description="The revision that is not tried again by itself."
     )
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=10), ATOMIC] | None = Field(
-        default=None, description="The last ten attempts, the latest first."
+        default=None, description="The last ten attempts, the latest last."
     )
     hold_mode: Word | None = Field(
-        default=None, description="The way of holding that is in force: Policy or Paused."
+        default=None,
+        description="What holds templates back: Policy, Paused, or Unprotected (nothing does).",
     )
     display: Display | None = Field(default=None, description="What the columns show.")
