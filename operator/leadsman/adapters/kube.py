@@ -37,6 +37,9 @@ WATCH_SILENCE = 66.0
 KEEP_ALIVE = 75.0
 """Seconds that an idle connection is kept; the API server itself closes it after 90."""
 
+JSON = "application/json"
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 Observe = Callable[[str, str, int, float], None]
 """Told after each request: verb, plural (with sub-resource), HTTP status or 0, seconds."""
 Query = list[tuple[str, str]]
@@ -140,6 +143,10 @@ class KubeApi:
         except GoneError:
             return await self._list(kind, namespace, selectors(labels, fields), chunk=0)
 
+    async def metadata(self, kind: Kind, namespace: str = "") -> Listing:
+        """List a kind with nothing but `metadata`: names and versions of many large objects."""
+        return await self._list(kind, namespace, [], chunk=CHUNK, accept=METADATA_ONLY)
+
     async def watch(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "", since: str
     ) -> AsyncIterator[WatchEvent]:
@@ -216,7 +223,9 @@ class KubeApi:
         client.user_agent = f"leadsman/{__version__}"
         return client
 
-    async def _list(self, kind: Kind, namespace: str, query: Query, *, chunk: int) -> Listing:
+    async def _list(
+        self, kind: Kind, namespace: str, query: Query, *, chunk: int, accept: str = JSON
+    ) -> Listing:
         items: list[Body] = []
         path, more = path_of(kind, namespace), ""
         while True:
@@ -225,7 +234,7 @@ class KubeApi:
                 page.append(("limit", str(chunk)))
             if more:
                 page.append(("continue", more))
-            body = await self._call("LIST", kind, path, page)
+            body = await self._call("LIST", kind, path, page, accept=accept)
             # A list's items do not repeat what the list itself says.
             for item in body.get("items") or ():
                 item.setdefault("apiVersion", kind.api_version)
@@ -244,7 +253,8 @@ class KubeApi:
         query: Query,
         *,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         subresource: str = "",
     ) -> Body:
         """One request and its JSON answer. Raises any ApiError."""
@@ -257,6 +267,7 @@ class KubeApi:
                 query,
                 body=body,
                 content_type=content_type,
+                accept=accept,
                 timeout=self._request_time,
             )
             status = response.status
@@ -281,13 +292,14 @@ class KubeApi:
         *,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own limits, for each phase
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> aiohttp.ClientResponse:
         _, url, headers, payload, _ = await client.param_serialize(
             method=method,
             resource_path=path,
             query_params=query,
-            header_params={"Accept": "application/json", "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )

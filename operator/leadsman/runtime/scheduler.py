@@ -13,12 +13,14 @@ import heapq
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
 import structlog
 
+from leadsman.core.decision import Urgency
 from leadsman.ports import Clock
 from leadsman.runtime.backoff import delay
+
+__all__ = ["Key", "Scheduler", "Urgency", "Wake"]
 
 Key = tuple[str, str]
 """Namespace and name of a Rollout."""
@@ -31,15 +33,6 @@ SHORTEST_NAP = 0.01
 """Seconds before a key may wake itself again: a wake time in the past never spins a core."""
 LONGEST_NAP = 30.0
 """Seconds after which the heap is looked at again, in case the wall clock was set."""
-
-
-class Urgency(IntEnum):
-    """Which of two due keys goes first: the lower number."""
-
-    ROLL_BACK = 0
-    ADVANCE = 1
-    MEASURE = 2
-    IDLE = 3
 
 
 @dataclass(frozen=True, slots=True)

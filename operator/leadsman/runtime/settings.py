@@ -1,7 +1,7 @@
 """What an administrator may set, read once from the environment at the start.
 
-Everything has a default that is right for production; what is wrong is refused at the start with
-the variable's name, so that a typing error never becomes a silent default.
+Everything has a default that is right for production. A wrong value is refused at the start with
+the variable's name; an unknown variable is reported, so that a typing error is not silent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREFIX = "LEADSMAN_"
 
 
 class SettingsError(LeadsmanError):
-    """Raised when an environment variable is unknown or has a wrong value."""
+    """Raised when an environment variable has a wrong value."""
 
 
 def _words(value: Any) -> Any:
@@ -31,7 +31,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 class Settings(BaseModel):
     """The operator's settings; each field is read from `LEADSMAN_<FIELD>`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     namespaces: Words = ()
     """Namespaces to serve, separated by commas or spaces; none means the whole cluster."""
@@ -56,12 +56,7 @@ class Settings(BaseModel):
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises SettingsError that names each wrong variable."""
-    found = os.environ if environment is None else environment
-    ours = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in found.items()
-        if name.startswith(PREFIX) and not _is_service_link(name, value)
-    }
+    ours = _ours(os.environ if environment is None else environment)
     try:
         return Settings.model_validate(ours)
     except ValidationError as wrong:
@@ -70,6 +65,22 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             for error in wrong.errors(include_input=False)
         )
         raise SettingsError("; ".join(lines)) from None
+
+
+def unknown(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Variables that look like settings and are none."""
+    ours = _ours(os.environ if environment is None else environment)
+    return tuple(
+        f"{PREFIX}{name.upper()}" for name in sorted(set(ours) - set(Settings.model_fields))
+    )
+
+
+def _ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and not _is_service_link(name, value)
+    }
 
 
 def _is_service_link(name: str, value: str) -> bool:

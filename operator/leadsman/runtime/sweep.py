@@ -8,7 +8,7 @@ takes it compares versions and names. That is the level in "level-triggered".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
@@ -33,8 +33,10 @@ class Sweep:
         found: Callable[[Kind, str, Listing], None],
         *,
         interval: float = INTERVAL,
+        after: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`targets` is asked before each round, so it may follow the store."""
+        """`targets` is asked before each round, so it may follow the store; `after` follows it."""
+        self._after = after
         self._kube = kube
         self._clock = clock
         self._targets = targets
@@ -65,6 +67,8 @@ class Sweep:
                 log.warning("sweep failed", kind=kind.kind, reason=error.reason)
                 continue
             self._found(kind, namespace, listing)
+        if self._after is not None:
+            await self._after()
         self.rounds += 1
 
     async def _keep(self) -> None:
