@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from e2e.cluster import bare, beds, namespace
+from e2e.cluster import bare, beds, namespace, session
 from e2e.cluster.errors import BedError
 from e2e.cluster.operator_image import operator_image
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     inside.add_argument("--name", default="dev")
     inside.add_argument("argv", nargs=argparse.REMAINDER)
     once = commands.add_parser("run", help="boot a bed, run a command inside, end it")
-    once.add_argument("--name", default=f"run-{os.getpid()}")
+    once.add_argument("--name", help="its logs are kept under this name")
     once.add_argument("argv", nargs=argparse.REMAINDER)
     return parser
 
@@ -83,7 +83,7 @@ def _command(given: argparse.Namespace) -> int:
         case "exec":
             return beds.enter(given.name, argv)
         case "run":
-            return beds.run(given.name, argv)
+            return session.run(given.name or f"run-{os.getpid()}", argv, given.name is not None)
         case "down":
             beds.down(given.name)
         case "operator-image":

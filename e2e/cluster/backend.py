@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from e2e.cluster import namespace
-from e2e.cluster.errors import MissingTool
+from e2e.cluster.errors import MissingToolError
 
 Kind = Literal["existing", "kind", "bare"]
 CHOICES = ("auto", "existing", "kind", "bare")
@@ -37,7 +37,7 @@ class Backend(Protocol):
         ...
 
     def up(self) -> None:
-        """Makes the cluster and its infrastructure ready; raises BootFailed."""
+        """Makes the cluster and its infrastructure ready; raises BootError."""
         ...
 
     def load_image(self, tar: Path) -> None:
@@ -45,14 +45,40 @@ class Backend(Protocol):
         ...
 
     def run(
-        self, argv: Sequence[str], *, input: str | None = None, timeout: float = 120.0
+        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command (kubectl, mostly) with this cluster's KUBECONFIG; never raises by itself."""
+        """Runs a command (kubectl, mostly) with this cluster's KUBECONFIG; `timeout` in seconds.
+
+        Failure is an exit code (124 for a time-out), not an exception.
+        """
+        ...
+
+    def env(self) -> dict[str, str]:
+        """The environment for commands that use this cluster (KUBECONFIG, PATH)."""
         ...
 
     def down(self) -> None:
         """Removes what `up` made."""
         ...
+
+
+def run_with(
+    env: Mapping[str, str], argv: Sequence[str], stdin: str | None, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command with an environment; a time-out becomes exit code 124, as `timeout` has it."""
+    try:
+        return subprocess.run(
+            argv,
+            env=dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = f"no answer within {timeout:g} s: {' '.join(argv)}"
+        return subprocess.CompletedProcess(late.cmd, 124, "", said)
 
 
 def docker_answers() -> bool:
@@ -72,12 +98,14 @@ def docker_answers() -> bool:
 
 
 def choose(env: Mapping[str, str] = os.environ) -> Kind:
-    """The backend that E2E_CLUSTER asks for; raises MissingTool with the reason when none fits."""
+    """The backend that E2E_CLUSTER asks for; raises MissingToolError when none fits."""
     asked = env.get("E2E_CLUSTER", "auto") or "auto"
     if asked not in CHOICES:
-        raise MissingTool(f"E2E_CLUSTER={asked!r}: must be one of {', '.join(CHOICES)}")
+        raise MissingToolError(f"E2E_CLUSTER={asked!r}: must be one of {', '.join(CHOICES)}")
     if asked == "existing" and not env.get("E2E_KUBECONFIG"):
-        raise MissingTool("E2E_CLUSTER=existing also needs E2E_KUBECONFIG: the suites delete things")
+        raise MissingToolError(
+            "E2E_CLUSTER=existing also needs E2E_KUBECONFIG: the suites delete things"
+        )
     if asked != "auto":
         return cast("Kind", asked)
     if docker_answers():
@@ -85,4 +113,4 @@ def choose(env: Mapping[str, str] = os.environ) -> Kind:
     reason = namespace.why_not()
     if reason is None:
         return "bare"
-    raise MissingTool(f"no real cluster can be had: no docker engine answers, and {reason}")
+    raise MissingToolError(f"no real cluster can be had: no docker engine answers, and {reason}")

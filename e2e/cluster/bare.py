@@ -18,8 +18,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from e2e.cluster import build, catalog, manifests, namespace, programs
-from e2e.cluster.backend import Kind
-from e2e.cluster.errors import BootFailed
+from e2e.cluster.backend import Kind, run_with
+from e2e.cluster.errors import BootError
 from e2e.cluster.programs import Layout
 
 GATEWAY_PORT = 8000
@@ -34,7 +34,7 @@ def debian_tools() -> None:
     if not missing:
         return
     if shutil.which("apt-get") is None:
-        raise BootFailed(f"missing, and no apt-get to install them: {', '.join(missing)}")
+        raise BootError(f"missing, and no apt-get to install them: {', '.join(missing)}")
     build.say(f"installing {', '.join(missing)} from Debian's packages ...")
     for argv in (
         ["apt-get", "update", "-q"],
@@ -48,7 +48,7 @@ def debian_tools() -> None:
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
         if result.returncode != 0:
-            raise BootFailed(f"{' '.join(argv[:2])} failed: {result.stderr.strip()[-600:]}")
+            raise BootError(f"{' '.join(argv[:2])} failed: {result.stderr.strip()[-600:]}")
 
 
 def prepare() -> None:
@@ -102,28 +102,20 @@ class BareCluster:
         return env
 
     def run(
-        self, argv: Sequence[str], *, input: str | None = None, timeout: float = 120.0
+        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command with this cluster's KUBECONFIG and PATH."""
         namespace.assert_inside()
-        return subprocess.run(
-            argv,
-            env=self.env(),
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return run_with(self.env(), argv, stdin, timeout)
 
     def load_image(self, tar: Path) -> None:
         """Imports an image archive into the node's containerd."""
         result = self.run(programs.import_image(self.layout, tar))
         if result.returncode != 0:
-            raise BootFailed(f"cannot import {tar}: {result.stderr.strip()[-600:]}")
+            raise BootError(f"cannot import {tar}: {result.stderr.strip()[-600:]}")
 
     def up(self) -> None:
-        """Boots the cluster; raises BootFailed naming the log of the program that failed."""
+        """Boots the cluster; raises BootError naming the log of the program that failed."""
         begun = time.monotonic()
 
         def mark(step: str) -> None:
@@ -172,7 +164,7 @@ class BareCluster:
             path.write_text(text)
         made = subprocess.run(programs.keys(layout), capture_output=True, text=True, check=False)
         if made.returncode != 0:
-            raise BootFailed(f"cannot make the cluster's keys: {made.stderr.strip()}")
+            raise BootError(f"cannot make the cluster's keys: {made.stderr.strip()}")
         shutil.copy(layout.config / "ca.crt", layout.state / "ca.crt")
 
     def _log(self, name: str) -> Path:
@@ -195,9 +187,9 @@ class BareCluster:
         while not met():
             for name, process in self.started.items():
                 if process.poll() is not None:
-                    raise BootFailed(f"{name} ended with {process.returncode}:\n{self._tail(name)}")
+                    raise BootError(f"{name} ended with {process.returncode}:\n{self._tail(name)}")
             if time.monotonic() > until:
-                raise BootFailed(f"not ready after {seconds:.0f} s:\n{self._tail(blamed)}")
+                raise BootError(f"not ready after {seconds:.0f} s:\n{self._tail(blamed)}")
             time.sleep(0.05)
 
     def _tail(self, name: str) -> str:
@@ -212,13 +204,13 @@ class BareCluster:
             if socket.exists():
                 try:
                     self.load_image(tar)
-                except BootFailed:
+                except BootError:
                     if time.monotonic() > until:
                         raise
                 else:
                     return
             elif time.monotonic() > until:
-                raise BootFailed(f"containerd does not listen:\n{self._tail('containerd')}")
+                raise BootError(f"containerd does not listen:\n{self._tail('containerd')}")
             time.sleep(0.05)
 
     @staticmethod

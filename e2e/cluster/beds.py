@@ -23,7 +23,7 @@ from pathlib import Path
 
 from e2e.cluster import bare, namespace, programs
 from e2e.cluster.build import say
-from e2e.cluster.errors import BedError, BootFailed, MissingTool
+from e2e.cluster.errors import BedError, BootError, MissingToolError
 
 ENV = "LEADSMAN_BED"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -64,7 +64,9 @@ def info(name: str) -> BedInfo:
     try:
         data = json.loads((folder(name) / "bed.json").read_text())
     except (OSError, ValueError):
-        raise BedError(f"no bed named {name!r} is up: `python -m e2e.cluster up --name {name}`") from None
+        raise BedError(
+            f"no bed named {name!r} is up: `python -m e2e.cluster up --name {name}`"
+        ) from None
     return BedInfo(**{**data, "path": tuple(data["path"])})
 
 
@@ -93,7 +95,7 @@ def _reserved(name: str) -> Iterator[None]:
             raise BedError(f"another start of the bed {name!r} is under way") from None
         with contextlib.suppress(BedError):
             first_process(name)
-            raise BootFailed(f"the bed {name!r} is up already: use `exec`, or `down` first")
+            raise BootError(f"the bed {name!r} is up already: use `exec`, or `down` first")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         yield
@@ -102,11 +104,11 @@ def _reserved(name: str) -> Iterator[None]:
 def _possible() -> None:
     reason = namespace.why_not()
     if reason is not None:
-        raise MissingTool(reason)
+        raise MissingToolError(reason)
 
 
 def up(name: str) -> BedInfo:
-    """Boots a bed that keeps running after this process; raises BootFailed with the reason."""
+    """Boots a bed that keeps running after this process; raises BootError with the reason."""
     _possible()
     bare.prepare()
     with _reserved(name):
@@ -125,7 +127,7 @@ def up(name: str) -> BedInfo:
         while not (target / "bed.json").exists():
             if process.poll() is not None or time.monotonic() > until:
                 down(name, keep_logs=True)
-                raise BootFailed((target / "boot.log").read_text()[-3000:])
+                raise BootError((target / "boot.log").read_text()[-3000:])
             time.sleep(0.05)
     return info(name)
 
@@ -176,20 +178,25 @@ def load(name: str, tar: Path) -> None:
         raise BedError(f"cannot import {tar} into the bed {name!r}")
 
 
-def run(name: str, argv: Sequence[str]) -> int:
-    """Boots a bed, runs a command inside, ends the bed; the command's exit code."""
+def run(name: str, argv: Sequence[str], keep_logs: bool = True) -> int:
+    """Boots a bed, runs a command inside, ends the bed; the command's exit code.
+
+    The bed's logs stay when asked for, and whenever the command failed.
+    """
     _possible()
     bare.prepare()
     with _reserved(name):
         inner = [sys.executable, "-m", "e2e.cluster", "_run", name, str(Path.cwd()), "--", *argv]
         process = subprocess.Popen(namespace.unshare_argv(inner), cwd=ROOT)
         (folder(name) / "pid").write_text(str(process.pid))
+        code = 130
         try:
-            return process.wait()
+            code = process.wait()
         except KeyboardInterrupt:
-            return 130
+            say(f"interrupted: ending the bed {name}")
         finally:
-            down(name, keep_logs=True)
+            down(name, keep_logs=keep_logs or code != 0)
+        return code
 
 
 def run_here(name: str, cwd: str, argv: Sequence[str]) -> int:

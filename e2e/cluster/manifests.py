@@ -1,4 +1,4 @@
-"""Applies the infrastructure's manifests (gateway, monitoring) in their order and waits for them."""
+"""Applies the infrastructure's manifests (gateway, monitoring) in order and waits for them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from e2e.cluster.errors import BootFailed
+from e2e.cluster.errors import BootError
 
 FOLDER = Path(__file__).parent.parent / "manifests"
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
 def apply(run: Run, files: Sequence[Path]) -> None:
-    """Applies files in one kubectl call, server-side; raises BootFailed with kubectl's words."""
+    """Applies files in one kubectl call, server-side; raises BootError with kubectl's words."""
     argv = ["kubectl", "apply", "--server-side", "--force-conflicts", "--validate=false"]
     for file in files:
         argv += ["-f", str(file)]
     result = run(argv)
     if result.returncode != 0:
-        raise BootFailed(f"kubectl apply failed: {result.stderr.strip()[-1500:]}")
+        raise BootError(f"kubectl apply failed: {result.stderr.strip()[-1500:]}")
 
 
 def wait(run: Run, what: Sequence[str], seconds: float) -> None:
-    """`kubectl wait` for `what`; raises BootFailed when it is not met in time."""
+    """`kubectl wait` for `what`; raises BootError when it is not met in time."""
     result = run(["kubectl", "wait", f"--timeout={seconds:.0f}s", *what])
     if result.returncode != 0:
-        raise BootFailed(f"kubectl wait {' '.join(what)}: {result.stderr.strip()[-800:]}")
+        raise BootError(f"kubectl wait {' '.join(what)}: {result.stderr.strip()[-800:]}")
 
 
 def wait_for_service_account(run: Run, seconds: float = 30.0) -> None:
@@ -35,7 +35,7 @@ def wait_for_service_account(run: Run, seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds
     while run(["kubectl", "get", "serviceaccount", "default", "-n", "default"]).returncode != 0:
         if time.monotonic() > until:
-            raise BootFailed("the controller manager made no default ServiceAccount")
+            raise BootError("the controller manager made no default ServiceAccount")
         time.sleep(0.1)
 
 

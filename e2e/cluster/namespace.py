@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from e2e.cluster.errors import MissingTool, OutsideBed
+from e2e.cluster.errors import MissingToolError, OutsideBedError
 
 MARKER = "leadsman0"
 NODE_ADDRESS = "10.78.0.1"
@@ -46,7 +46,9 @@ def why_not() -> str | None:
     for tool in ("unshare", "nsenter"):
         if shutil.which(tool) is None:
             return f"the bare cluster needs `{tool}` (util-linux)"
-    probe = subprocess.run(["unshare", "-n", "-m", "-p", "-f", "true"], capture_output=True, check=False)
+    probe = subprocess.run(
+        ["unshare", "-n", "-m", "-p", "-f", "true"], capture_output=True, check=False
+    )
     if probe.returncode != 0:
         return "this machine does not allow new namespaces (`unshare -n -m -p -f true` fails)"
     return None
@@ -74,9 +76,9 @@ def inside() -> bool:
 
 
 def assert_inside() -> None:
-    """Raises OutsideBed unless this process is on the test network."""
+    """Raises OutsideBedError unless this process is on the test network."""
     if not inside():
-        raise OutsideBed(
+        raise OutsideBedError(
             "refused: this process is not inside the test network. "
             "Start it with `python -m e2e.cluster exec -- ...` or `run -- ...`."
         )
@@ -111,7 +113,7 @@ def init(argv: Sequence[str]) -> int:
 def _do(*argv: str) -> None:
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise MissingTool(f"`{' '.join(argv)}` failed: {result.stderr.strip()}")
+        raise MissingToolError(f"`{' '.join(argv)}` failed: {result.stderr.strip()}")
 
 
 def _sysctl(name: str, value: str) -> None:

@@ -85,7 +85,9 @@ def token_file() -> str:
     """The API server's static token file: token, user, uid, groups."""
     lines = []
     for key, (user, group) in USERS.items():
-        lines.append(f'{key}-token,{user},{key},"{group}"' if group else f"{key}-token,{user},{key}")
+        lines.append(
+            f'{key}-token,{user},{key},"{group}"' if group else f"{key}-token,{user},{key}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -371,5 +373,3 @@ def configuration(layout: Layout, pause: str) -> dict[Path, str]:
         layout.config / "cni" / "10-bed.conflist": cni_config(layout),
         **{layout.kubeconfig(user): kubeconfig(layout, user) for user in USERS},
     }
-
-
