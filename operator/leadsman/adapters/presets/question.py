@@ -47,7 +47,7 @@ def shape_of(question: str | Mapping[str, Any], arms: Arms) -> Shape:
 
 def router_total(arms: Arms) -> Shape:
     """Return the shape that counts the router's requests by arm. Raises QueryInvalidError."""
-    return traefik.errors(arms)
+    return traefik.requests(arms)
 
 
 def seconds_of(text: str) -> float:
