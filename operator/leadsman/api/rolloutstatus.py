@@ -282,7 +282,7 @@ class HistoryEntry(ApiStatus):
     max_weight: int | None = Field(
         default=None, ge=0, le=100, description="The highest share that it had, percent."
     )
-    reason: Prose | None = Field(default=None, description="Why, in a word and a sentence.")
+    reason: Word | None = Field(default=None, description="One word for why.")
     message: Prose | None = Field(default=None, description="The same for people.")
 
 
@@ -298,8 +298,8 @@ class Display(ApiStatus):
         default=None, description="The version in question."
     )
     weight: Word | None = Field(default=None, description="The canary's share, percent.")
-    state: Word | None = Field(default=None, description="The reason of condition Ready.")
-    message: Prose | None = Field(default=None, description="The message of condition Ready.")
+    state: Word | None = Field(default=None, description="What is going on, in one word.")
+    message: Prose | None = Field(default=None, description="The same for people.")
 
 
 class RolloutStatus(ApiStatus):
