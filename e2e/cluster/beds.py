@@ -70,15 +70,23 @@ def info(name: str) -> BedInfo:
     return BedInfo(**{**data, "path": tuple(data["path"])})
 
 
+def _is_bed(pid: int, name: str) -> bool:
+    """Whether `pid` is the process that holds this bed (a number may have been given anew)."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return argv[0] == b"unshare" and name.encode() in argv
+
+
 def first_process(name: str) -> int:
     """The process, seen from here, that is number 1 inside the bed; raises BedError when gone."""
     try:
         outer = int((folder(name) / "pid").read_text())
         children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
-        argv = Path(f"/proc/{outer}/cmdline").read_bytes()
     except (OSError, ValueError):
         raise BedError(f"no bed named {name!r} is up") from None
-    if not children or b"unshare" not in argv:
+    if not children or not _is_bed(outer, name):
         raise BedError(f"no bed named {name!r} is up")
     return int(children[0])
 
@@ -187,8 +195,11 @@ def run(name: str, argv: Sequence[str], keep_logs: bool = True) -> int:
     bare.prepare()
     with _reserved(name):
         inner = [sys.executable, "-m", "e2e.cluster", "_run", name, str(Path.cwd()), "--", *argv]
-        process = subprocess.Popen(namespace.unshare_argv(inner), cwd=ROOT)
+        # The bed must not outlive this process, however it ends.
+        command = ["setpriv", "--pdeathsig", "KILL", *namespace.unshare_argv(inner)]
+        process = subprocess.Popen(command, cwd=ROOT)
         (folder(name) / "pid").write_text(str(process.pid))
+        signal.signal(signal.SIGTERM, _interrupt)
         code = 130
         try:
             code = process.wait()
@@ -197,6 +208,10 @@ def run(name: str, argv: Sequence[str], keep_logs: bool = True) -> int:
         finally:
             down(name, keep_logs=keep_logs or code != 0)
         return code
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run_here(name: str, cwd: str, argv: Sequence[str]) -> int:
@@ -213,7 +228,7 @@ def down(name: str, keep_logs: bool = False) -> None:
     target = folder(name)
     with contextlib.suppress(OSError, ValueError):
         outer = int((target / "pid").read_text())
-        if b"unshare" in Path(f"/proc/{outer}/cmdline").read_bytes():
+        if _is_bed(outer, name):
             # The kernel ends every process of the namespace with its first one.
             with contextlib.suppress(BedError):
                 first = first_process(name)

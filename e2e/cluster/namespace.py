@@ -43,7 +43,7 @@ def why_not() -> str | None:
         return "the bare cluster needs Linux"
     if os.geteuid() != 0:
         return "the bare cluster needs root (network and mount namespaces, containers)"
-    for tool in ("unshare", "nsenter"):
+    for tool in ("unshare", "nsenter", "setpriv"):
         if shutil.which(tool) is None:
             return f"the bare cluster needs `{tool}` (util-linux)"
     probe = subprocess.run(
