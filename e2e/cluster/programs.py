@@ -270,8 +270,6 @@ def apiserver(layout: Layout) -> list[str]:
         "--allow-privileged=true",
         "--kubelet-preferred-address-types=InternalIP",
         "--enable-priority-and-fairness=true",
-        # The lease of the API server itself needs no second writer here.
-        "--endpoint-reconciler-type=master-count",
     ]
 
 
