@@ -15,15 +15,19 @@ from leadsman.testing.fake_kube import (
     Traffic,
     Write,
 )
+from leadsman.testing.fake_metrics import FakeMetrics, MetricsFaults, Quality
 
 __all__ = [
     "START",
     "Behaviour",
     "FakeClock",
     "FakeKube",
+    "FakeMetrics",
     "Faults",
     "Killed",
+    "MetricsFaults",
     "NotSettledError",
+    "Quality",
     "Request",
     "Traffic",
     "Write",

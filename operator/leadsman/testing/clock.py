@@ -29,6 +29,8 @@ class FakeClock:
         self._elapsed = 0
         self._counter = 0
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self.before_move: list[Callable[[], None]] = []
+        """Called whenever time is about to move: the last look at an instant that is over."""
 
     def now(self) -> float:
         """Unix time, seconds, UTC."""
@@ -68,7 +70,7 @@ class FakeClock:
         """Move time to an instant and fire what is due, in order."""
         while self._fire_one(tick):
             pass
-        self._elapsed = max(self._elapsed, tick)
+        self._move(tick)
 
     def advance(self, seconds: float) -> None:
         """Move time and fire what is due, in order. Tasks woken run when the loop runs next."""
@@ -88,10 +90,16 @@ class FakeClock:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
+    def _move(self, tick: int) -> None:
+        if tick > self._elapsed:
+            for callback in self.before_move:
+                callback()
+            self._elapsed = tick
+
     def _fire_one(self, target: int) -> bool:
         if not self._timers or self._timers[0][0] > target:
             return False
         due, _, callback = heapq.heappop(self._timers)
-        self._elapsed = max(self._elapsed, due)
+        self._move(due)
         callback()
         return True

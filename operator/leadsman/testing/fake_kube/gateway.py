@@ -158,29 +158,35 @@ class Gateway:
 
     def traffic(self, ref: Ref, rule: int = 0) -> Traffic:
         """Where the requests of one rule go now."""
-        spec = self._programmed.get(ref)
-        rules = (spec or {}).get("rules") or ()
-        if spec is None or rule >= len(rules):
-            return Traffic(lost=1.0)
-        backends = rules[rule].get("backendRefs") or ()
-        total = sum(backend["weight"] for backend in backends)
-        if total == 0:
-            return Traffic(lost=1.0)
         pods: dict[str, float] = {}
         services: dict[str, float] = {}
         lost = 0.0
-        for backend in backends:
-            share = backend["weight"] / total
+        backends = self.backends(ref, rule)
+        if not any(share for _, share, _ in backends):
+            return Traffic(lost=1.0)
+        for service, share, ready in backends:
             if share == 0:
                 continue
-            service = backend["name"]
             services[service] = services.get(service, 0.0) + share
-            ready = ready_pods(self._cluster, ref.namespace, service)
             if not ready:
                 lost += share
             for pod in ready:
                 pods[pod] = pods.get(pod, 0.0) + share / len(ready)
         return Traffic(pods, services, lost)
+
+    def backends(self, ref: Ref, rule: int = 0) -> list[tuple[str, float, list[str]]]:
+        """Each programmed backend of a rule: its Service, its share, and its ready pods."""
+        rules = (self._programmed.get(ref) or {}).get("rules") or ()
+        backends = (rules[rule].get("backendRefs") or ()) if rule < len(rules) else ()
+        total = sum(backend["weight"] for backend in backends)
+        return [
+            (
+                backend["name"],
+                backend["weight"] / total if total else 0.0,
+                ready_pods(self._cluster, ref.namespace, backend["name"]),
+            )
+            for backend in backends
+        ]
 
     def service_traffic(self, namespace: str, service: str) -> Traffic:
         """Where requests to a Service's cluster IP go now.
