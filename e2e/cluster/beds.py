@@ -91,6 +91,15 @@ def first_process(name: str) -> int:
     return int(children[0])
 
 
+def is_up(name: str) -> bool:
+    """Whether a bed of this name runs."""
+    try:
+        first_process(name)
+    except BedError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _reserved(name: str) -> Iterator[None]:
     """Keeps two starts of the same bed apart."""
@@ -101,8 +110,7 @@ def _reserved(name: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BedError(f"another start of the bed {name!r} is under way") from None
-        with contextlib.suppress(BedError):
-            first_process(name)
+        if is_up(name):
             raise BootError(f"the bed {name!r} is up already: use `exec`, or `down` first")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
@@ -259,9 +267,5 @@ def _gone(pid: int) -> None:
 
 def names() -> list[str]:
     """All beds that are up."""
-    found = []
-    for path in sorted((state_root() / "beds").glob("*/bed.json")):
-        with contextlib.suppress(BedError):
-            first_process(path.parent.name)
-            found.append(path.parent.name)
-    return found
+    ready = sorted((state_root() / "beds").glob("*/bed.json"))
+    return [path.parent.name for path in ready if is_up(path.parent.name)]

@@ -138,9 +138,13 @@ class KindCluster:
         config_file.write_text(config(self.options))
         (self.state / "kind.json").write_text(json.dumps(asdict(self.options)))
         self._kind(create_argv(self.options, config_file, self.kubeconfig))
-        for image in images:
-            self.load_image(image.tar)
-        manifests.install(self.run, build.gateway_crds())
+        try:
+            for image in images:
+                self.load_image(image.tar)
+            manifests.install(self.run, build.gateway_crds())
+        except BaseException:
+            self.down()
+            raise
 
     def load_image(self, tar: Path) -> None:
         """`kind load image-archive`."""

@@ -50,8 +50,8 @@ def run(name: str, argv: Sequence[str], keep_logs: bool = True) -> int:
         case "kind":
             state = beds.state_root() / "kind" / name
             cluster = KindCluster.new(f"leadsman-{name}", state)
+            cluster.up()
             try:
-                cluster.up()
                 env = {**cluster.env(), KIND_ENV: str(state)}
                 return subprocess.run(argv, env=env, check=False).returncode
             finally:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from e2e.cluster import beds, build, manifests, namespace, programs
-from e2e.cluster.errors import BedError, BuildError
+from e2e.cluster.errors import BedError, BootError, BuildError
 from e2e.cluster.load import Load, parse_report
 
 
@@ -82,6 +82,20 @@ def test_a_bed_that_is_not_up_is_named_in_the_message(tmp_path, monkeypatch):
     with pytest.raises(BedError, match="no bed named 'ghost' is up"):
         beds.info("ghost")
     beds.down("ghost")
+
+
+def test_a_bed_that_is_up_is_not_started_over_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEADSMAN_STATE", str(tmp_path))
+    monkeypatch.setattr(beds, "first_process", lambda _name: 1)
+    (beds.folder("busy")).mkdir(parents=True)
+    (beds.folder("busy") / "bed.json").write_text("kept")
+    with (
+        pytest.raises(BootError, match="is up already"),
+        beds._reserved("busy"),
+    ):
+        pytest.fail("the running bed's folder would be gone by now")
+    assert (beds.folder("busy") / "bed.json").read_text() == "kept"
+    assert beds.names() == ["busy"]
 
 
 def test_a_build_appears_only_when_complete(tmp_path, monkeypatch):
