@@ -1,0 +1,108 @@
+"""The cluster for everything below e2e/: found, or booted around a second start of pytest.
+
+Every test has a Kubernetes namespace of its own, so that tests may run side by side (pytest-xdist);
+what disturbs the shared cluster is marked `disruptive` and runs alone, afterwards (e2e/run.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from e2e.cluster import session
+from e2e.cluster.backend import Backend
+from e2e.cluster.errors import MissingToolError
+from e2e.harness.api import Api
+from e2e.harness.app import App, Place
+from e2e.harness.installation import Installation
+
+SECONDS = 360
+"""What a suite may take at the most; each of its waits has a shorter limit of its own."""
+
+_REASON = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts pytest again inside a cluster when there is none around this process."""
+    config.stash[_REASON] = ""
+    worker = hasattr(config, "workerinput")
+    if worker or session.attached() or config.option.collectonly or config.option.help:
+        return
+    argv = [sys.executable, "-m", "pytest", *config.invocation_params.args]
+    bed = os.environ.get("E2E_BED")
+    how = ["exec", "--name", bed] if bed else ["run"]
+    try:
+        session.backend.choose()
+    except MissingToolError as error:
+        config.stash[_REASON] = str(error)
+        return
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    capture.stop_global_capturing()
+    command = [sys.executable, "-m", "e2e.cluster", *how, "--", *argv]
+    sys.stdout.flush()
+    os._exit(subprocess.run(command, check=False).returncode)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real clusters take longer than unit tests."""
+    for item in items:
+        if "e2e" in item.path.parts and not any(item.iter_markers("timeout")):
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Adds what happened in the namespace to the report of a test that failed."""
+    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    app = getattr(item, "funcargs", {}).get("app")
+    if report.failed and call.when == "call" and isinstance(app, App):
+        for title, text in app.diagnosis():
+            report.sections.append((title, text))
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Backend:
+    """The cluster around this process; without one the tests are skipped, and say why."""
+    if pytestconfig.stash[_REASON]:
+        pytest.skip(f"no real cluster: {pytestconfig.stash[_REASON]}")
+    return session.attach()
+
+
+@pytest.fixture(scope="session")
+def place(cluster: Backend) -> Iterator[Place]:
+    """The cluster with the operator of this checkout installed and ready."""
+    suite = cluster.kubeconfig.with_name("kubeconfig-suite")
+    api = Api(suite if suite.exists() else cluster.kubeconfig)
+    operator = Installation(cluster, api)
+    operator.install()
+    yield Place(cluster, api, operator)
+    api.close()
+
+
+@pytest.fixture
+def operator(place: Place) -> Installation:
+    """The operator, for suites that stop or kill it."""
+    return place.operator
+
+
+def namespace_of(request: pytest.FixtureRequest, suffix: str = "") -> str:
+    """A name that tells the test and is new in every run."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).removeprefix("test-")
+    unique = hashlib.sha256(f"{request.node.nodeid}{os.urandom(8).hex()}".encode()).hexdigest()[:5]
+    return f"{name[:40].strip('-')}{suffix}-{unique}"
+
+
+@pytest.fixture
+def app(place: Place, request: pytest.FixtureRequest) -> Iterator[App]:
+    """A namespace for the test's application; nothing is installed in it yet."""
+    one = App(place, namespace_of(request))
+    yield one
+    one.close()
