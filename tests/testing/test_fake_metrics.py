@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -56,7 +57,7 @@ async def test_samples_are_a_second_apart_with_a_phase(kube, metrics) -> None:
     (series,) = (await metrics.range(TRAEFIK, 5)).series
     times = [sample.time for sample in series.samples]
     assert len(times) == 5
-    assert [round(b - a, 3) for a, b in zip(times, times[1:], strict=False)] == [1.0] * 4
+    assert [round(b - a, 3) for a, b in pairwise(times)] == [1.0] * 4
     assert times[-1] % 1 == pytest.approx(metrics.traefik_phase)
 
 
