@@ -345,3 +345,8 @@ def test_the_direction_is_dated():
     assert decision.status.attempt.direction == Direction(
         Heading.ROLLING_BACK, NOW, "GuardFailed", decision.status.attempt.direction.message
     )
+
+
+def test_evidence_counts_while_the_next_stage_waits_for_its_pods():
+    world = middle(readings=BAD, commanded_at=None, accepted_at=None, measuring_since=None, index=2)
+    assert world.decide().actions[0] == SetWeights(0, lowering=True)

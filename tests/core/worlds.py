@@ -198,6 +198,7 @@ def attempt(**changes: Any) -> Attempt:
         stage=stage,
         started_at=NOW - 90,
         weight=25,
+        weight_since=NOW - 18,
         max_weight=25,
         replicas=1,
         base_replicas=4,

@@ -158,6 +158,7 @@ def _attempt(backends: str, message: str) -> dict[str, Any]:
         "tookOver": False,
         "pinned": True,
         "released": False,
+        "weightSince": SINCE,
         "routedAt": SINCE,
         "releasedAt": SINCE,
         "restedAt": SINCE,

@@ -227,6 +227,10 @@ class Attempt(ApiStatus):
     released: bool | None = Field(
         default=None, description="Whether the canary was given to the Deployment."
     )
+    weight_since: Timestamp | None = Field(
+        default=None,
+        description="When that weight was commanded; evidence counts from then on.",
+    )
     routed_at: Timestamp | None = Field(
         default=None, description="Since when the routes' rules name the arms."
     )

@@ -95,7 +95,8 @@ class GuardStatus:
 class Attempt:
     """One try of one revision.
 
-    `weight`: commanded share of the canary in percent; `base_replicas`: the Deployment's replicas
+    `weight`: commanded share of the canary in percent, `weight_since` then (evidence counts from
+    there); `base_replicas`: the Deployment's replicas
     when that weight was raised; `routed_at`: the rules name the arms since; `released_at`: the set
     is the Deployment's since; `rested_at`: the rules are the user's own again since.
     """
@@ -108,6 +109,7 @@ class Attempt:
     stage: StageStatus
     started_at: float
     weight: int = 0
+    weight_since: float | None = None
     max_weight: int = 0
     replicas: int = 0
     base_replicas: int = 0

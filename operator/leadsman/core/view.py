@@ -240,9 +240,9 @@ class View:
     def evidence(self) -> Evidence:
         """What the guards say; nothing before the canary has been given weight."""
         attempt = self.attempt
-        if attempt is None or attempt.stage.commanded_at is None or self.terms is None:
+        if attempt is None or attempt.weight == 0 or self.terms is None:
             return NO_EVIDENCE
-        if not self.contract.guards or self.stage.weight == 0:
+        if not self.contract.guards:
             return NO_EVIDENCE
         return weigh(self.contract, self.seen.readings, attempt.guards, self.now)
 

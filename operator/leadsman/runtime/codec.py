@@ -164,6 +164,7 @@ def _encode_attempt(one: Attempt | None) -> Body | None:
             "foreignWrites": one.foreign_writes,
             "original": [_encode_original(rule) for rule in one.original] or None,
             "guards": [_encode_guard(guard) for guard in one.guards] or None,
+            "weightSince": _moment(one.weight_since),
             "routedAt": _moment(one.routed_at),
             "released": one.released_at is not None,
             "releasedAt": _moment(one.released_at),

@@ -256,6 +256,7 @@ def _decode_attempt(tree: _Fields) -> Attempt:
         foreign_writes=tree.number("foreignWrites"),
         original=tree.parts("original", _decode_original),
         guards=tree.parts("guards", _decode_guard),
+        weight_since=tree.moment("weightSince"),
         routed_at=tree.moment("routedAt"),
         released_at=tree.moment("releasedAt"),
         rested_at=tree.moment("restedAt"),

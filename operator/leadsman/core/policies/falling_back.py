@@ -142,6 +142,7 @@ def canary_thin(view: View) -> Decision | None:
         Emit("WeightChanged", message, warning=True),
         status=view.with_attempt(
             weight=share,
+            weight_since=view.now,
             direction=Direction(Heading.STEPPING_BACK, view.now, "CanaryNotReady", message),
             stage=stage,
         ),
@@ -190,6 +191,7 @@ def caught_up(view: View) -> Decision | None:
                 status = view.with_attempt(
                     stage=stage,
                     weight=view.top,
+                    weight_since=view.now,
                     max_weight=max(view.top, attempt.max_weight),
                     base_replicas=attempt.base_replicas or target.replicas,
                     routed_at=attempt.routed_at or view.now,

@@ -78,6 +78,7 @@ def step_back(view: View) -> Decision | None:
     status = view.with_attempt(
         stage=stage,
         weight=before.weight,
+        weight_since=view.now,
         guards=guards,
         direction=view.heading_for(Heading.STEPPING_BACK, "Blind", message),
     )
@@ -108,6 +109,7 @@ def raise_weight(view: View) -> Decision | None:
         )
     status = view.with_attempt(
         weight=stage.weight,
+        weight_since=view.now,
         max_weight=max(attempt.max_weight, stage.weight),
         base_replicas=target.replicas,
         replicas=canary.replicas,
