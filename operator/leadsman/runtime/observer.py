@@ -1,0 +1,210 @@
+"""The observer: everything that the outside says about a Rollout, as one immutable value.
+
+At rest it looks at nothing but the Deployment that the watch has brought anyway: no request, no
+cache. During an attempt, and before one, it looks at everything. What cannot be read is named in
+`unread`; it never raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from leadsman.adapters.presets.arms import ArmNames as MetricArm
+from leadsman.adapters.presets.arms import Arms as MetricArms
+from leadsman.adapters.workloads.deployment import target
+from leadsman.core.observation import Observation, Owner, Role, Share, Target
+from leadsman.core.spec import GuardSpec, Problem, RolloutSpec
+from leadsman.core.status import Attempt, Heading, Status
+from leadsman.guards.windows import Reading
+from leadsman.ports import Body, Clock, Kube
+from leadsman.runtime.finalizer import has_finalizer
+from leadsman.runtime.looking import Looker
+from leadsman.runtime.policies import Policies
+from leadsman.runtime.reader import Reader
+from leadsman.runtime.scheduler import Key
+from leadsman.runtime.sight import Sight
+from leadsman.runtime.store import OwnStore
+from leadsman.runtime.termsbook import TermsBook
+
+
+class Sampling(Protocol):
+    """What the observer needs of the sampler."""
+
+    def subscribe(
+        self, key: Key, guards: tuple[GuardSpec, ...], arms: MetricArms, since: float
+    ) -> None:
+        """Measure a Rollout; the same subscription again changes nothing."""
+        ...
+
+    def unsubscribe(self, key: Key) -> None:
+        """Measure it no longer."""
+        ...
+
+    def readings(self, key: Key) -> tuple[Reading, ...]:
+        """A reading for each guard, from memory."""
+        ...
+
+    def shares(self, key: Key) -> tuple[int, int] | None:
+        """The router's requests since then: (canary, stable), None if it shows none."""
+        ...
+
+
+class Observer:
+    """Observes Rollouts. One for the whole process."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        clock: Clock,
+        store: OwnStore,
+        reader: Reader,
+        sampler: Sampling,
+    ) -> None:
+        """`store` is fed by the watches of our own kinds and of the governed Deployments."""
+        self.terms = TermsBook(kube)
+        self._store = store
+        self._reader = reader
+        self._sampler = sampler
+        self._policies = Policies(kube, clock)
+        self._looker = Looker(kube, clock, reader)
+        self._clear: dict[Key, tuple[str, int]] = {}
+
+    async def observe(self, key: Key, spec: RolloutSpec, status: Status, rollout: Body) -> Sight:
+        """Return what is seen of one Rollout now."""
+        deployment = self._store.deployment(key[0], spec.target)
+        about = None if deployment is None else target(deployment)
+        base = Observation(target=about, finalizer=has_finalizer(rollout))
+        if deployment is None:
+            base = self._without_target(key, spec, base)
+        if base.unread and status.attempt is None:
+            return Sight(base, rollout, deployment)
+        if self._at_rest(key, spec, status, about, base, rollout):
+            self.rest(key)
+            return Sight(await self._with_policies(base, fresh=False), rollout, deployment)
+        sight = await self._looker.look(key, spec, status, rollout, deployment, base)
+        self._note(key, spec, status, sight)
+        return await self._attempt(key, status, sight)
+
+    def rest(self, key: Key) -> None:
+        """Look at nothing of this Rollout any more."""
+        self._reader.close(key)
+        self._sampler.unsubscribe(key)
+        self._looker.forget(key)
+
+    def forget(self, key: Key) -> None:
+        """The Rollout is gone."""
+        self.rest(key)
+        self._clear.pop(key, None)
+        self._policies.forget(key)
+
+    def _without_target(self, key: Key, spec: RolloutSpec, base: Observation) -> Observation:
+        if spec.target and not self._store.deployment_known(key[0], spec.target):
+            return replace(base, unread=(Problem("Deployment", f"{spec.target} is not read yet"),))
+        missing = f"spec.targetRef: Deployment {spec.target} does not exist in {key[0]}"
+        return replace(base, problems=(Problem("TargetMissing", missing),))
+
+    def _at_rest(
+        self,
+        key: Key,
+        spec: RolloutSpec,
+        status: Status,
+        about: Target | None,
+        base: Observation,
+        rollout: Body,
+    ) -> bool:
+        """Whether the Deployment alone says that there is nothing to do or to watch."""
+        if status.attempt is not None:
+            return False
+        if spec.deleting:
+            return not base.finalizer
+        if about is None:
+            return True
+        stable, refused = status.stable, status.refused
+        if stable is None or stable.uid != about.uid:
+            return False
+        looked = self._clear.get(key) == (about.template, spec.generation)
+        if about.template == stable.template:
+            # A user's rule may name the arms for ever; then spec.serviceRefs must be set.
+            return looked or not (rollout.get("spec") or {}).get("serviceRefs")
+        return (
+            refused is not None and refused.template == about.template and (about.paused and looked)
+        )
+
+    def _note(self, key: Key, spec: RolloutSpec, status: Status, sight: Sight) -> None:
+        """Remember that a full look found nothing of ours that a rest would leave behind."""
+        about, seen = sight.seen.target, sight.seen
+        arms = {(arm.service, arm.role) for arm in seen.arms}
+        wanted = {(rule.service, role) for rule in seen.rules if rule.permanent for role in Role}
+        caught = any(
+            one.matches and (one.owner is Owner.ROLLOUT or one.replicas > 0)
+            for one in seen.sets
+            if status.stable is None or one.revision != status.stable.revision
+        )
+        clear = about is not None and not seen.unread and not seen.problems
+        if clear and wanted <= arms and not caught and about is not None:
+            self._clear[key] = (about.template, spec.generation)
+        else:
+            self._clear.pop(key, None)
+
+    async def _attempt(self, key: Key, status: Status, sight: Sight) -> Sight:
+        """Add what is seen during an attempt only: terms, evidence, whether it is frozen."""
+        seen = await self._with_policies(sight.seen, fresh=True)
+        attempt = status.attempt
+        if attempt is None:
+            self._sampler.unsubscribe(key)
+            return replace(sight, seen=seen)
+        terms, problem = await self.terms.read(key[0], attempt.frozen, sight.rollout)
+        unread = seen.unread if problem is None else (*seen.unread, problem)
+        seen = replace(seen, terms=terms, unread=unread)
+        self._sample(key, status, attempt, replace(sight, seen=seen))
+        share = self._sampler.shares(key)
+        seen = replace(
+            seen,
+            readings=self._sampler.readings(key),
+            share=None if share is None else Share(share[0], share[0] + share[1]),
+            share_measurable=share is not None,
+        )
+        if (
+            attempt.direction.name is Heading.HANDING_OVER
+            and attempt.released_at is None
+            and seen.freeze_policy
+            and sight.deployment is not None
+        ):
+            since = attempt.direction.since
+            frozen = await self._policies.frozen(key, attempt.id, since, sight.deployment)
+            seen = replace(seen, frozen_replicas=frozen)
+        return replace(sight, seen=seen)
+
+    async def _with_policies(self, seen: Observation, *, fresh: bool) -> Observation:
+        hold, freeze = await self._policies.installed(refresh=fresh)
+        return replace(seen, hold_policy=hold, freeze_policy=freeze)
+
+    def _sample(self, key: Key, status: Status, attempt: Attempt, sight: Sight) -> None:
+        """Subscribe from the moment of the present weight; nothing counts before there is one.
+
+        While the next stage waits for its pods the subscription stays as it is: the weight of the
+        stage before is still in force.
+        """
+        terms, stable = sight.seen.terms, status.stable
+        if attempt.weight == 0 or attempt.direction.name is Heading.ROLLING_BACK:
+            self._sampler.unsubscribe(key)
+            return
+        since = attempt.weight_since
+        if terms is None or stable is None or since is None:
+            return
+        arms = MetricArms(
+            namespace=key[0],
+            canary=_metric_arm(sight, attempt.revision, Role.CANARY),
+            stable=_metric_arm(sight, stable.revision, Role.STABLE),
+            routes=tuple(sorted({(rule.kind, rule.route) for rule in sight.seen.rules})),
+        )
+        self._sampler.subscribe(key, terms.contract.guards, arms, since)
+
+
+def _metric_arm(sight: Sight, revision: str, role: Role) -> MetricArm:
+    return MetricArm(
+        services=tuple(sorted(arm.name for arm in sight.seen.arms if arm.role is role)),
+        replica_sets=tuple(one.name for one in sight.seen.sets if one.revision == revision),
+        revision=revision,
+    )
