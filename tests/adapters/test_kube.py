@@ -14,7 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.configuration import Configuration
 
-from leadsman.adapters.kube import KubeApi, lines, path_of
+from leadsman.adapters.kube import KubeApi
+from leadsman.adapters.kube_wire import lines, path_of
 from leadsman.errors import (
     AlreadyExistsError,
     ApiError,
@@ -26,6 +27,7 @@ from leadsman.errors import (
     UnavailableError,
 )
 from leadsman.ports import (
+    CONTROLLERREVISION,
     DEPLOYMENT,
     METRICSSOURCE,
     POD,
@@ -89,6 +91,7 @@ class Server:
                 "query": dict(request.query),
                 "headers": request.headers,
                 "body": json.loads(body) if body else None,
+                "text": body,
                 "connection": request.transport,
             }
         )
@@ -184,6 +187,15 @@ async def test_a_create_keeps_nulls_and_unknown_fields(api: KubeApi, server: Ser
     await api.create(SERVICE, "ns", body)
     assert server.requests[0]["body"] == body
     assert server.requests[0]["query"] == {"fieldManager": "leadsman"}
+
+
+async def test_bodies_are_spelled_as_the_api_server_spells_them(
+    api: KubeApi, server: Server
+) -> None:
+    await api.create(CONTROLLERREVISION, "ns", {"data": {"a": [1, 0.1], "b": "<ü&>"}})
+    assert server.requests[0]["text"] == (
+        '{"data":{"a":[1,0.1],"b":"\\u003c\\u00fc\\u0026\\u003e"}}'
+    )
 
 
 async def test_a_delete_sends_its_preconditions(api: KubeApi, server: Server) -> None:
@@ -285,12 +297,14 @@ async def test_each_refusal_has_its_error(
     assert caught.value.retry_after == details.get("retryAfterSeconds", 0.0)
 
 
-async def test_a_failed_test_is_a_conflict_only_where_a_patch_was_sent(
+async def test_the_general_refusal_is_a_conflict_only_where_something_was_tested(
     api: KubeApi, server: Server
 ) -> None:
     server.refuse(422, "Invalid", GENERIC)
     with pytest.raises(InvalidError):
         await api.create(SERVICE, "ns", {})
+    with pytest.raises(InvalidError):
+        await api.patch(REF, [{"op": "remove", "path": "/not/there"}])
 
 
 async def test_the_servers_wish_to_wait_is_passed_on(api: KubeApi, server: Server) -> None:

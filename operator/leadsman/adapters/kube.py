@@ -9,24 +9,36 @@ TLS handshake. Nothing is retried here: whoever asked decides again from what is
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
-from urllib.parse import quote
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from leadsman import __version__
-from leadsman.adapters.kube_errors import api_error, status_error
-from leadsman.errors import ApiError, GoneError, UnavailableError
-from leadsman.ports import FIELD_MANAGER, Body, JsonPatch, Kind, Listing, Ref, WatchEvent
+from leadsman.adapters.kube_errors import api_error
+from leadsman.adapters.kube_wire import (
+    JSON,
+    JSON_PATCH,
+    METADATA_ONLY,
+    Query,
+    decoded,
+    encoded,
+    event_of,
+    lines,
+    path_of,
+    selectors,
+    unreachable,
+    writing,
+)
+from leadsman.errors import GoneError
+from leadsman.ports import Body, JsonPatch, Kind, Listing, Ref, WatchEvent
 
 CHUNK = 500
 CONNECT_TIMEOUT = 5.0
@@ -37,12 +49,8 @@ WATCH_SILENCE = 66.0
 KEEP_ALIVE = 75.0
 """Seconds that an idle connection is kept; the API server itself closes it after 90."""
 
-JSON = "application/json"
-METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
 Observe = Callable[[str, str, int, float], None]
 """Told after each request: verb, plural (with sub-resource), HTTP status or 0, seconds."""
-Query = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,46 @@ class Credentials:
 
 
 class _Connections(RESTClientObject):  # type: ignore[misc]
-    """The client's connection pool, with connections that live as long as the server allows."""
+    """The client's connection pool, with connections that live as long as the server allows.
+
+    Bodies are sent as the API server itself would write them: it keeps some of them as they are
+    (a ControllerRevision's data) and takes another spelling of the same JSON for a change.
+    """
+
+    pool_manager: aiohttp.ClientSession | None
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
             limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEP_ALIVE
         )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+        post_params: Any = None,
+        _request_timeout: Any = None,
+    ) -> RESTResponse:
+        """Send a request as it was built; there are no forms in this API."""
+        del post_params
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        options: dict[str, Any] = {"proxy": self.proxy} if self.proxy else {}
+        if self.proxy_headers:
+            options["proxy_headers"] = self.proxy_headers
+        if self.configuration.tls_server_name:
+            options["server_hostname"] = self.configuration.tls_server_name
+        response = await self.pool_manager.request(
+            method,
+            url,
+            headers=headers,
+            data=None if body is None else encoded(body),
+            timeout=_request_timeout,
+            **options,
+        )
+        return RESTResponse(response)
 
 
 class KubeApi:
@@ -193,7 +235,7 @@ class KubeApi:
             path_of(ref.kind, ref.namespace, ref.name, subresource),
             writing(dry_run=dry_run),
             body=[dict(operation) for operation in operations],
-            content_type="application/json-patch+json",
+            content_type=JSON_PATCH,
             subresource=subresource,
         )
 
@@ -280,7 +322,8 @@ class KubeApi:
             what = f"{plural}/{subresource}" if subresource else plural
             self._told(verb.lower(), what, status, started)
         if status >= 300:
-            raise api_error(status, raw, response.headers, patch=verb == "PATCH")
+            tested = verb == "PATCH" and any(operation.get("op") == "test" for operation in body)
+            raise api_error(status, raw, response.headers, tested=tested)
         return decoded(status, raw)
 
     async def _send(
@@ -309,76 +352,3 @@ class KubeApi:
     def _told(self, verb: str, what: str, status: int, started: float) -> None:
         if self._observe is not None:
             self._observe(verb, what, status, time.perf_counter() - started)
-
-
-def path_of(kind: Kind, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The URL path of a collection, an object, or an object's sub-resource."""
-    parts = ["/apis", kind.group, kind.version] if kind.group else ["/api", kind.version]
-    if kind.namespaced and namespace:
-        parts += ["namespaces", quote(namespace, safe="")]
-    parts.append(kind.plural)
-    if name:
-        parts.append(quote(name, safe=""))
-    if subresource:
-        parts.append(subresource)
-    return "/".join(parts)
-
-
-def selectors(labels: str, fields: str) -> Query:
-    """Query parameters of a list's selectors."""
-    pairs = (("labelSelector", labels), ("fieldSelector", fields))
-    return [(name, value) for name, value in pairs if value]
-
-
-def writing(*, dry_run: bool = False) -> Query:
-    """Query parameters of every write: one field manager says who wrote."""
-    return [("fieldManager", FIELD_MANAGER), *([("dryRun", "All")] if dry_run else [])]
-
-
-def unreachable(lost: BaseException) -> UnavailableError:
-    """The error for a request without an answer; the write may have happened."""
-    reason = "Timeout" if isinstance(lost, TimeoutError) else "Unreachable"
-    return UnavailableError(0, reason, f"{type(lost).__name__} on the way to the API server")
-
-
-def decoded(status: int, raw: bytes) -> Body:
-    """A JSON object, or an UnavailableError: half an answer is none."""
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise UnavailableError(status, "BadBody", "the answer is not a JSON object")
-    return body
-
-
-def event_of(line: bytes) -> WatchEvent:
-    """One line of a watch. Raises the ApiError that an ERROR event tells."""
-    event: Mapping[str, Any] = decoded(200, line)
-    kind, body = event.get("type"), event.get("object")
-    if kind == "ERROR" and isinstance(body, dict):
-        raise watch_error(body)
-    if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK") or not isinstance(body, dict):
-        raise UnavailableError(200, "BadEvent", "the watch sent something that is not an event")
-    return WatchEvent(kind, body)
-
-
-def watch_error(body: Body) -> ApiError:
-    """The error of a watch's ERROR event; an expired version may come with any code."""
-    if body.get("reason") == "Expired":
-        return GoneError(410, "Expired", str(body.get("message") or ""))
-    return status_error(body)
-
-
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole lines of a stream, however long they are and wherever it is cut."""
-    rest = b""
-    async for chunk in chunks:
-        whole = (rest + chunk).split(b"\n")
-        rest = whole.pop()
-        for line in _filled(whole):
-            yield line
-
-
-def _filled(whole: Iterable[bytes]) -> Iterable[bytes]:
-    return (line for line in whole if line.strip())

@@ -1,9 +1,9 @@
 """From the API server's answers to Leadsman's errors, purely.
 
-The API server tells its refusals apart by HTTP status, by `reason`, and in one case by wording
-only: a JSON Patch whose `test` failed (or whose path is not there) is answered like an invalid
-object, with status 422, but without naming an object. That case is a conflict for us: the world
-is not what the decision was made from.
+The API server tells its refusals apart by HTTP status and by `reason`, but for one: a JSON Patch
+whose `test` failed is answered with status 422, as an invalid object is, in a general sentence that
+names no object; and so is a patch with a path that is not there (tried on 1.36). Where a patch
+tests something, that answer is a conflict for us: the world is not what the decision was made from.
 """
 
 from __future__ import annotations
@@ -26,28 +26,24 @@ from leadsman.errors import (
 PATCH_NOT_APPLICABLE = (
     "the server rejected our request due to an error in our request",
     "testing value",
-    "test operation",
     "test failed",
-    "doc is missing",
-    "missing path",
-    "nonexistent",
 )
 
 
 def api_error(
-    status: int, raw: bytes, headers: Mapping[str, str] | None = None, *, patch: bool = False
+    status: int, raw: bytes, headers: Mapping[str, str] | None = None, *, tested: bool = False
 ) -> ApiError:
     """The error for an answer with an HTTP status of 300 or more.
 
     `raw` is the body, normally a Status object; anything else is not quoted, since it may be
-    another server's page. `patch` says that the request was a JSON Patch.
+    another server's page. `tested` says that the request was a JSON Patch with a `test`.
     """
     body = status_object(raw)
-    return status_error({"code": status, **body, "_http": status}, headers, patch=patch)
+    return status_error({"code": status, **body, "_http": status}, headers, tested=tested)
 
 
 def status_error(
-    body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, patch: bool = False
+    body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, tested: bool = False
 ) -> ApiError:
     """The error that a Status object tells, as in an ERROR event of a watch."""
     status = _whole(body.get("_http", body.get("code", 500)))
@@ -69,7 +65,7 @@ def status_error(
             return GoneError(status, reason, message)
         case 401 | 403:
             return ForbiddenError(status, reason, message)
-        case 422 if patch and _not_applicable(message, details):
+        case 422 if tested and _not_applicable(message, details):
             return ConflictError(status, "TestFailed", message)
         case 429:
             return UnavailableError(status, reason, message, retry_after=wait)
