@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ SECONDS = 360
 """What a suite may take at the most; each of its waits has a shorter limit of its own."""
 
 _REASON = pytest.StashKey[str]()
+_APPS = pytest.StashKey[list[App]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,10 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Adds what happened in the namespace to the report of a test that failed."""
     report: pytest.TestReport = yield  # type: ignore[assignment,misc]
-    app = getattr(item, "funcargs", {}).get("app")
-    if report.failed and call.when == "call" and isinstance(app, App):
-        for title, text in app.diagnosis():
-            report.sections.append((title, text))
+    if report.failed and call.when == "call":
+        for app in item.stash.get(_APPS, []):
+            for title, text in app.diagnosis():
+                report.sections.append((f"{title} of {app.namespace}", text))
     return report  # type: ignore[return-value]
 
 
@@ -101,8 +102,20 @@ def namespace_of(request: pytest.FixtureRequest, suffix: str = "") -> str:
 
 
 @pytest.fixture
-def app(place: Place, request: pytest.FixtureRequest) -> Iterator[App]:
+def apps(place: Place, request: pytest.FixtureRequest) -> Iterator[Callable[[str], App]]:
+    """Makes several applications, each in a namespace of its own, named by a suffix."""
+    made = request.node.stash.setdefault(_APPS, [])
+
+    def make(suffix: str) -> App:
+        made.append(App(place, namespace_of(request, f"-{suffix}" if suffix else "")))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def app(apps: Callable[[str], App]) -> App:
     """A namespace for the test's application; nothing is installed in it yet."""
-    one = App(place, namespace_of(request))
-    yield one
-    one.close()
+    return apps("")

@@ -107,7 +107,7 @@ class App:
         self.apply(self.manifest, *services, *routes, *more)
         self.wait("the first version is available", lambda: self.complete(replicas))
         if serving:
-            self.wait("the gateway answers", self._served)
+            self.wait("the gateway answers", self.served)
         self.remember()
 
     def govern(
@@ -139,6 +139,10 @@ class App:
         self.apply(self.manifest)
         return self.manifest
 
+    def release_again(self) -> None:
+        """Apply the Deployment's last manifest once more, after it was deleted."""
+        self.apply(self.manifest)
+
     def change(self, **env: Any) -> Body:
         """Release by a patch of the template's environment, without touching anything else."""
         container = {
@@ -158,10 +162,10 @@ class App:
         answer = self.kubectl("scale", f"deployment/{objects.NAME}", f"--replicas={replicas}")
         assert answer.returncode == 0, answer.stderr
 
-    def behave(self, version: str, **settings: Any) -> int:
-        """POST /admin to every pod of a version; how many took it."""
+    def behave(self, pods: str | Sequence[Body], **settings: Any) -> int:
+        """POST /admin to every pod of a version, or to these pods; how many took it."""
         done = 0
-        for pod in self.pods(version):
+        for pod in self.pods(pods) if isinstance(pods, str) else pods:
             address = pod.get("status", {}).get("podIP")
             if not address:
                 continue
@@ -272,7 +276,8 @@ class App:
             and (replicas is None or wanted == replicas)
         )
 
-    def _served(self) -> bool:
+    def served(self) -> bool:
+        """The gateway answers three times in a row."""
         headers = {"Host": self.host}
         for _ in range(3):
             try:

@@ -205,3 +205,9 @@ def metrics_source() -> Body:
     text = (ROOT / "examples" / "metrics-source.yaml").read_text()
     body: Body = yaml.safe_load(text)
     return body
+
+
+def managed_route(host: str, kind: str = "HTTPRoute") -> Body:
+    """The template of a route that the operator owns."""
+    body = route(host)
+    return {"kind": kind, "metadata": {"name": NAME}, "spec": body["spec"]}

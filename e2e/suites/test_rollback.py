@@ -175,20 +175,11 @@ def test_weight_goes_to_zero_while_stable_is_weak(app: App):
         app.release("v2")
         app.at_weight(25)
         stable = app.pods("v1")
-        for pod in stable[:3]:
-            _behave_one(pod, ready="false")
+        app.behave(stable[:3], ready="false")
         app.behave("v2", errorRate=0.6)
         app.at_weight(0)
-        for pod in stable[:3]:
-            _behave_one(pod, ready="true")
+        app.behave(stable[:3], ready="true")
         entry = app.finished("RolledBack")
         app.rest(held=True)
     assert entry["reason"] == "GuardFailed"
     failed_only_by(traffic, "v2")
-
-
-def _behave_one(pod: dict, **settings: str) -> None:
-    import httpx
-
-    address = pod["status"]["podIP"]
-    httpx.post(f"http://{address}:8080/admin", params=settings, trust_env=False)

@@ -1,0 +1,86 @@
+"""Somebody else scales while a release is under way: a person, or an autoscaler."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.harness import oracles
+from e2e.harness.app import App
+from e2e.harness.objects import NAME, plan
+
+STAGES = (25, 50, 100)
+
+
+def by_kubectl(app: App, replicas: int) -> None:
+    app.scale(replicas)
+
+
+def by_the_scale_sub_resource(app: App, replicas: int) -> None:
+    """As a HorizontalPodAutoscaler does it."""
+    body = {"spec": {"replicas": replicas}}
+    app.api.patch("Deployment", NAME, app.namespace, body, sub="scale", manager="autoscaler")
+
+
+def test_replicas_doubled_at_25_percent_are_not_taken_for_a_loss(app: App):
+    app.install()
+    app.govern(plan=plan(*STAGES))
+    with app.users() as traffic:
+        app.release("v2")
+        app.at_weight(25)
+        app.scale(8)
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert app.complete(8)
+    lowered = [w for w in oracles.weights(app) if w.value is not None]
+    values = [w.value or 0 for w in lowered]
+    assert values == sorted(values), "the weight was lowered although nothing was lost"
+    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.pods_kept(app, "v2")
+
+
+@pytest.mark.parametrize("scale", [by_kubectl, by_the_scale_sub_resource])
+def test_scaled_up_and_down_at_every_stage(app: App, scale):
+    app.install()
+    app.govern(plan=plan(*STAGES))
+    with app.users() as traffic:
+        app.release("v2")
+        app.at_weight(25)
+        scale(app, 6)
+        app.at_weight(50)
+        scale(app, 3)
+        app.at_weight(100)
+        scale(app, 5)
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert app.complete(5)
+    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.callers_inside_saw_only_stable(app, traffic, "v2")
+
+
+def test_scaled_down_at_the_last_stage(app: App):
+    app.install(replicas=6)
+    app.govern(plan=plan(50, 100))
+    with app.users() as traffic:
+        app.release("v2")
+        app.at_weight(100)
+        app.scale(3)
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert app.complete(3)
+
+
+def test_scaled_to_nothing_holds_a_new_template_until_it_is_scaled_up(app: App):
+    app.install()
+    app.govern(plan=plan(50, 100))
+    app.scale(0)
+    app.wait("it is scaled to nothing", lambda: not app.pods())
+    app.release("v2")
+    app.wait("it is held", lambda: app.ready().get("reason") == "Holding")
+    assert "scaled to 0" in app.ready()["message"]
+    with app.users(inside=0):
+        app.scale(4)
+        app.finished("Promoted")
+    app.rest()
