@@ -92,7 +92,7 @@ class Gateway:
         route = self._cluster.store.get(ref)
         if route is None:
             return
-        now = self._cluster.clock.monotonic() + 1e-9
+        now = self._cluster.clock.monotonic() + 1e-6
         accept, program = self._due.get(ref, (0.0, 0.0))
         if now >= program and not self.dataplane_frozen:
             if self._programmed.get(ref) is not route["spec"]:

@@ -54,6 +54,11 @@ class _Record:
     timers: set[float] = field(default_factory=set)
 
 
+def _due(at: float, now: float) -> bool:
+    """Whether an instant has come; sums of floats miss it by less than the clock's step."""
+    return at <= now + 1e-6
+
+
 def behaviour_of_environment(pod: Body, normal: Behaviour) -> Behaviour:
     """What the pod's own template asks for, `normal` for the rest."""
     container = (dig(pod, "spec", "containers") or [{}])[0]
@@ -139,8 +144,7 @@ class Kubelet:
         pod = self._cluster.store.get(ref)
         if pod is None:
             return
-        # Sums of floats miss their instant by less than this.
-        now = self._cluster.clock.monotonic() + 1e-9
+        now = self._cluster.clock.monotonic()
         record = self._record(ref.namespace, ref.name)
         if "deletionTimestamp" in pod["metadata"]:
             self._terminate(ref, pod, record, now)
@@ -173,9 +177,9 @@ class Kubelet:
     def _terminate(self, ref: Ref, pod: Body, record: _Record, now: float) -> None:
         if record.deleting is None:
             record.deleting = now
-        left = record.deleting + record.behaviour.end_after - now
-        if left > 0 and not pod_terminal(pod):
-            self._later(ref, record, now, left)
+        ends = record.deleting + record.behaviour.end_after
+        if not _due(ends, now) and not pod_terminal(pod):
+            self._later(ref, record, now, ends - now)
         elif not pod["metadata"].get("finalizers"):
             self._cluster.store.remove(POD, pod)
 
@@ -192,14 +196,14 @@ class Kubelet:
         behaviour = record.behaviour
         if behaviour.image_error:
             return
-        if record.started is None and now >= record.seen + behaviour.start_after:
+        if record.started is None and _due(record.seen + behaviour.start_after, now):
             record.started = now
-        if record.ended is not None and now >= self._restart_at(record):
+        if record.ended is not None and _due(self._restart_at(record), now):
             record.started, record.ended = now, None
             record.restarts += 1
         if record.started is not None and record.ended is None:
             crash = behaviour.crash_after
-            if crash is not None and now >= record.started + crash:
+            if crash is not None and _due(record.started + crash, now):
                 self._end(record, behaviour.exit_code, "Error")
 
     def _is_ready(self, record: _Record, now: float) -> bool:
@@ -208,7 +212,7 @@ class Kubelet:
         if record.ready is not None:
             return record.ready
         after = record.behaviour.ready_after
-        return after is not None and now >= record.started + after
+        return after is not None and _due(record.started + after, now)
 
     def _wake(self, ref: Ref, record: _Record, now: float) -> None:
         behaviour = record.behaviour
@@ -223,7 +227,7 @@ class Kubelet:
             if behaviour.ready_after is not None:
                 times.append(record.started + behaviour.ready_after)
         for at in times:
-            if at > now:
+            if not _due(at, now):
                 self._later(ref, record, now, at - now)
 
     def _later(self, ref: Ref, record: _Record, now: float, seconds: float) -> None:
