@@ -1,0 +1,138 @@
+"""What every MetricsSource must do, run here against FakeMetrics and the Prometheus adapter.
+
+The adapter talks to a server on loopback that answers as Prometheus does, from FakeMetrics' data. A
+suite on the real cluster inherits from MetricsContract too: it gives `source`, and `known`, the
+name of a metric that is sampled each second.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from aiohttp import web
+
+from leadsman.adapters.clock import SystemClock
+from leadsman.adapters.prometheus import Bounds, Prometheus
+from leadsman.ports import MetricsSource
+from leadsman.testing import FakeKube, FakeMetrics
+from tests.testing.manifests import deployment, route, service
+
+
+class MetricsContract:
+    """The port's rules. `source` and `known` are fixtures of the inheriting class."""
+
+    async def test_it_is_the_port(self, source):
+        assert isinstance(source, MetricsSource)
+
+    async def test_series_carry_their_name_and_samples_in_time_order(self, source, known):
+        answer = await source.range(known, 8)
+        assert answer.error == ""
+        assert answer.series
+        for series in answer.series:
+            times = [sample.time for sample in series.samples]
+            assert series.labels["__name__"] == known
+            assert times == sorted(set(times))
+            assert 6 <= len(times) <= 9
+
+    async def test_only_samples_of_the_asked_seconds_come(self, source, known):
+        answer = await source.range(known, 2.5)
+        assert answer.series
+        for series in answer.series:
+            times = [sample.time for sample in series.samples]
+            assert times[-1] - times[0] < 2.5
+            assert len(times) <= 3
+
+    async def test_times_are_whole_milliseconds(self, source, known):
+        answer = await source.range(known, 5)
+        times = [sample.time for series in answer.series for sample in series.samples]
+        assert times
+        assert all(time == round(time, 3) for time in times)
+
+    async def test_regular_expressions_are_anchored(self, source, known):
+        whole = await source.range(f'{{__name__=~"{known}"}}', 5)
+        part = await source.range(f'{{__name__=~"{known[:-1]}"}}', 5)
+        assert whole.series
+        assert (part.error, part.series) == ("", ())
+
+    async def test_an_absent_label_matches_the_empty_alternative(self, source, known):
+        answer = await source.range(f'{{__name__="{known}",le=~"|0\\\\.25"}}', 5)
+        assert answer.series
+
+    async def test_what_nobody_measures_is_empty_and_no_error(self, source):
+        answer = await source.range("leadsman_nobody_measures_this", 5)
+        assert (answer.error, answer.series) == ("", ())
+
+    @pytest.mark.parametrize("selector", ["", "{", 'x{a="b"', "x{}}", 'x{a=~"("}', "1x"])
+    async def test_a_selector_that_does_not_parse_is_a_bad_request(self, source, selector):
+        answer = await source.range(selector, 5)
+        assert (answer.error, answer.series) == ("BadRequest", ())
+
+    async def test_asking_after_an_error_works(self, source, known):
+        await source.range("{", 5)
+        assert (await source.range(known, 5)).series
+
+    async def test_closing_twice_is_harmless(self, source):
+        await source.close()
+        await source.close()
+
+
+@pytest.fixture
+def metrics():
+    kube = FakeKube()
+    for manifest in (deployment(replicas=2), service(), route()):
+        kube.user_apply(manifest)
+    kube.advance(2)
+    made = FakeMetrics(kube)
+    made.route_load("default", "shop", 100)
+    kube.advance(30.5)
+    return made
+
+
+@pytest.fixture
+def known():
+    return "traefik_service_requests_total"
+
+
+class TestFakeMetrics(MetricsContract):
+    @pytest.fixture
+    def source(self, metrics):
+        return metrics
+
+
+class TestPrometheusAdapter(MetricsContract):
+    @pytest.fixture
+    async def source(self, metrics):
+        async def query(request):
+            asked = (await request.post())["query"]
+            split = re.fullmatch(r"(.*)\[([0-9]+)ms\]", asked, re.DOTALL)
+            if split is None:
+                return web.json_response({"status": "error"}, status=400)
+            answer = await metrics.range(split[1], int(split[2]) / 1000)
+            if answer.error:
+                return web.json_response({"status": "error"}, status=400)
+            result = [
+                {
+                    "metric": dict(series.labels),
+                    "values": [[sample.time, str(sample.value)] for sample in series.samples],
+                }
+                for series in answer.series
+            ]
+            body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+            return web.Response(text=json.dumps(body), content_type="application/json")
+
+        app = web.Application()
+        app.router.add_post("/api/v1/query", query)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        adapter = Prometheus(
+            f"http://127.0.0.1:{runner.addresses[0][1]}/",
+            SystemClock(),
+            bounds=Bounds(queries_per_second=1000),
+            allowed=("127.0.0.0/8",),
+        )
+        yield adapter
+        await adapter.close()
+        await runner.cleanup()
