@@ -1,0 +1,49 @@
+"""Whole releases through resolver, observer, core and executor, on a cluster in memory."""
+
+from __future__ import annotations
+
+from leadsman.ports import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, POD, REPLICASET, SERVICE
+from tests.runtime.worlds import World, adopted, deployment
+
+
+async def test_a_good_release_is_promoted_and_everything_is_as_it_was() -> None:
+    world = await adopted()
+    before = world.body(HTTPROUTE, "shop")["spec"]
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 20)
+    canary = {p["metadata"]["uid"] for p in world.all(POD) if "v2" in str(p["spec"])}
+    assert await world.run(90, lambda: world.ready in ("Promoted", "Stable"))
+    assert world.body(HTTPROUTE, "shop")["spec"] == before
+    assert world.names(SERVICE) == ["shop"]
+    assert world.names(CONTROLLERREVISION) == []
+    assert "pod-template-hash" not in world.body(SERVICE, "shop")["spec"]["selector"]
+    target = world.body(DEPLOYMENT, "shop")
+    assert not target["spec"].get("paused")
+    kept = {p["metadata"]["uid"] for p in world.all(POD)}
+    assert canary <= kept
+    assert len(kept) == 4
+    owners = {o["kind"] for s in world.all(REPLICASET) for o in s["metadata"]["ownerReferences"]}
+    assert owners == {"Deployment"}
+
+
+async def test_a_bad_release_is_rolled_back_and_stays_refused() -> None:
+    world = await adopted()
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.run(3)
+    world.sampler.bad = 0.3
+    await world.passes()
+    assert world.canary_weight() == 0
+    assert await world.run(60, lambda: world.status.attempt is None)
+    assert world.ready == "RolledBack"
+    assert world.names(SERVICE) == ["shop"]
+    assert world.body(DEPLOYMENT, "shop")["spec"]["paused"] is True
+    assert world.notices.reasons[-1] == "RolledBack"
+    count = len(world.kube.operator_writes)
+    await world.run(120, step=5)
+    assert len(world.kube.operator_writes) <= count + 1
+
+
+def show(world: World) -> None:
+    for one in world.recorded.decisions:
+        print(one.why, [type(a).__name__ for a in one.actions])
