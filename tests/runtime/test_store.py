@@ -216,3 +216,12 @@ def test_a_misshapen_spec_disturbs_nobody(heard: Heard, spec: Any) -> None:
     heard.store.observe(ROLLOUT, body)
     heard.store.observe(GUARD, thing("errors", 81))
     assert "one" in heard.since()
+
+
+def test_a_source_that_changed_is_told_by_name_and_once(heard: Heard) -> None:
+    names: list[str] = []
+    heard.store.on_source = names.append
+    heard.store.observe(METRICSSOURCE, thing("default", 90, namespace=""))
+    heard.store.observe(METRICSSOURCE, thing("default", 90, namespace=""))
+    heard.store.observe(METRICSSOURCE, thing("default", 91, namespace=""), deleted=True)
+    assert names == ["default", "default"]

@@ -43,6 +43,8 @@ class OwnStore:
         """
         self.on_due = on_due
         self.on_target = on_target
+        self.on_source: Callable[[str], None] | None = None
+        """Told the name of a MetricsSource that is new, changed or gone."""
         self._own: dict[Kind, dict[Key, Body]] = {kind: {} for kind in OWN}
         self._targets: dict[Key, set[Key]] = {}
         self._deployments: dict[Key, Body | None] = {}
@@ -190,6 +192,8 @@ class OwnStore:
 
     def _concern(self, kind: Kind, key: Key, body: Body, old: Body | None) -> None:
         """Make due what this object is part of."""
+        if kind == METRICSSOURCE and self.on_source is not None:
+            self.on_source(key[1])
         if kind == ROLLOUT:
             peers = self._peers(key, body) | (self._peers(key, old) if old else set())
             self._due({key} | peers)

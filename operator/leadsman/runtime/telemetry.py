@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,6 +34,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         """All metrics live in a registry of their own: `render` gives them as text."""
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self._decisions = Counter(
             "leadsman_decisions",

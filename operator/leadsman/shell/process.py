@@ -168,7 +168,7 @@ class Process:
             try:
                 missing = await missing_kinds(self._context.kube)
             except ApiError as error:
-                missing = (error.reason,)
+                missing = (type(error).__name__,)
             if not missing:
                 return
             failures += 1
