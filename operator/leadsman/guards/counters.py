@@ -61,9 +61,10 @@ class Counts:
     """The evidence of one guard: both arms, since a time, at least `keep` seconds of it.
 
     A series that was not seen for `keep` seconds is forgotten: when it comes back it is new.
+    `last` is the newest time of a sample that is a number, of either arm.
     """
 
-    __slots__ = ("_keep", "_scrapes", "_series", "arms", "dropped", "resets", "since")
+    __slots__ = ("_keep", "_scrapes", "_series", "arms", "dropped", "last", "resets", "since")
 
     def __init__(self, since: float, keep: float) -> None:
         self.since = since
@@ -74,6 +75,7 @@ class Counts:
             "canary": ArmCounts(keep),
             "stable": ArmCounts(keep),
         }
+        self.last: float | None = None
         self.dropped = 0
         self.resets = 0
 
@@ -92,11 +94,6 @@ class Counts:
     def windows(self, arm: ArmName, width: float, count: int) -> tuple[Window, ...]:
         """Return the arm's windows at its newest `count` sample times, newest last."""
         return self.arms[arm].windows(width, count)
-
-    @property
-    def last(self) -> float | None:
-        """The newest sample time of any target, counted or not."""
-        return max((times[-1] for times in self._scrapes.values() if times), default=None)
 
     def _fresh(self, item: Counted) -> list[tuple[float, float]]:
         series = self._series.get(item.key)
@@ -127,6 +124,7 @@ class Counts:
             if not isfinite(value) or value < 0:
                 self.dropped += 1
                 continue
+            self.last = time if self.last is None else max(self.last, time)
             growth = self._growth(series, item.target, value)
             series.time, series.value = time, value
             if growth is not None:
@@ -144,7 +142,8 @@ class Counts:
         return value if was_absent else None
 
     def _forget(self) -> None:
-        horizon = (self.last or 0.0) - self._keep
+        newest = max((times[-1] for times in self._scrapes.values()), default=0.0)
+        horizon = newest - self._keep
         for target, times in list(self._scrapes.items()):
             if times[-1] < horizon:
                 del self._scrapes[target]
