@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,11 +21,12 @@ import pytest
 from e2e.cluster.load import Load
 from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.presets.arms import ArmNames, Arms
-from leadsman.adapters.prometheus import Prometheus
+from leadsman.adapters.prometheus import Bounds, Prometheus
 from leadsman.core.spec import GuardSpec
 from leadsman.guards.judges import Threshold, judge
 from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
+from tests.contract.test_metrics_contract import MetricsContract
 
 NAMESPACE = "metrics-suite"
 HOST = "metrics.example.com"
@@ -52,6 +53,23 @@ OWN_SLOW = GuardSpec(
     Threshold(0.05, 5.0, 50),
     query='{"histogram":{"metric":"demo_request_duration_seconds","above":"250ms"}}',
 )
+
+
+class TestRealPrometheus(MetricsContract):
+    """The port's contract against a real Prometheus."""
+
+    @pytest.fixture
+    def known(self) -> str:
+        return "prometheus_build_info"
+
+    @pytest.fixture
+    async def source(self, cluster: Any) -> AsyncIterator[Prometheus]:
+        bounds = Bounds(queries_per_second=100)
+        source = Prometheus(
+            cluster.prometheus_url, SystemClock(), bounds=bounds, allowed=("127.0.0.0/8",)
+        )
+        yield source
+        await source.close()
 
 
 def _arm(version: str) -> list[dict[str, Any]]:
@@ -157,7 +175,7 @@ def app(cluster: Any) -> Iterator[App]:
 
 
 @asynccontextmanager
-async def sampling(app: App) -> Any:
+async def sampling(app: App) -> AsyncIterator[tuple[Sampler, list[float], list[float]]]:
     """A sampler on the real Prometheus, the moments at which it told, and its queries."""
     told: list[float] = []
     source = Prometheus(app.prometheus, SystemClock(), allowed=("127.0.0.0/8",))
