@@ -451,3 +451,12 @@ async def test_the_query_names_every_metric_once_and_never_asks_before_since_for
     assert selector.count(REQUESTS) == 1
     assert len(selector) < 400
     assert seconds < 4
+
+
+async def test_a_source_that_allows_fewer_queries_gets_fewer(bed):
+    bed.load()
+    bed.source.queries_per_second = 1
+    bed.sampler.subscribe(KEY, (errors_guard(),), arms(), bed.clock.now())
+    await bed.clock.run(20)
+    assert most_in_a_second(bed.source.queries) == 1
+    assert bed.verdict(errors_guard()).verdict is Verdict.PASS

@@ -69,6 +69,11 @@ class Prometheus:
         self._gate = asyncio.Semaphore(self._bounds.concurrency)
         self.breaker = Breaker()
 
+    @property
+    def queries_per_second(self) -> int:
+        """The most questions that this source takes in a second."""
+        return self._bounds.queries_per_second
+
     async def range(self, selector: str, seconds: float) -> Answer:
         """Return the raw samples of the last `seconds` of all series that `selector` matches."""
         if not self._valid or self._host_refused:

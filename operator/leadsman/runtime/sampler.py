@@ -47,7 +47,8 @@ class Sampler:
     """Samples all sources for all Rollouts.
 
     `open_source` returns a source by its name, or None if there is none; it is called once for each
-    name until `forget_source`. `queries_per_second` is the most for one source.
+    name until `forget_source`. `queries_per_second` is the most for one source; a source that has
+    an attribute of that name lowers it for itself.
     """
 
     def __init__(
@@ -221,7 +222,8 @@ class Sampler:
             source = self._open_source(name)
             if source is None:
                 return None
-            poller = Poller(source, self._clock, self._on_reading, self._rate)
+            rate = min(self._rate, getattr(source, "queries_per_second", self._rate))
+            poller = Poller(source, self._clock, self._on_reading, rate)
             self._pollers[name] = poller
             self._tasks[name] = asyncio.get_running_loop().create_task(poller.run())
         return poller
