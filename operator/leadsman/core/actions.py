@@ -91,6 +91,11 @@ class RestoreRules:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepRoute:
+    """Create the route that the Rollout carries, or bring it back to its template."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """Add pod-template-hash to the user's Service's selector."""
 
@@ -180,6 +185,7 @@ Action = (
     | DropArms
     | SetWeights
     | RestoreRules
+    | KeepRoute
     | Pin
     | Unpin
     | CreateCanary

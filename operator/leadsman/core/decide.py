@@ -17,6 +17,7 @@ from leadsman.core.policies import (
     falling_back,
     handing_over,
     holding,
+    managing,
     measuring,
     opening,
     shifting,
@@ -40,6 +41,7 @@ CHAIN: tuple[Policy, ...] = (
     # giving back, learning
     adopting.give_back,
     adopting.finalize,
+    managing.keep_route,
     adopting.adopt,
     # what somebody wrote, or we did before a restart
     falling_back.own_write_found,
@@ -85,7 +87,12 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
             break
     if decision is None:
         decision = adopting.rest(view)
-    told = describe_status(view, decision)
+    if status.attempt is not None and decision.status.attempt is None:
+        # What is told of an attempt's end is the rest that follows, so that it is written once.
+        view = View(spec, decision.status, seen, now)
+        told = describe_status(view, adopting.rest(view))
+    else:
+        told = describe_status(view, decision)
     if told == status:
         persist = Persist.NEVER
     else:

@@ -174,6 +174,7 @@ class Observation:
     `sets`, `pods`, `services`, `arms`, `rules` are read only when an attempt runs or may start.
     `terms`: the attempt's frozen plan and contract, None while not recorded or not readable.
     `frozen_replicas`: whether the freezing policy is in force now (None: not asked).
+    `route_drift`: how a managed route differs from its template: "" | "missing" | "changed".
     `unread`: kinds that could not be read this time, with the reason.
     """
 
@@ -191,6 +192,7 @@ class Observation:
     freeze_policy: bool = False
     frozen_replicas: bool | None = None
     finalizer: bool = False
+    route_drift: str = ""
     approvals: int = 0
     problems: tuple[Problem, ...] = ()
     unread: tuple[Problem, ...] = ()

@@ -130,6 +130,12 @@ class View:
         refused, target = self.status.refused, self.target
         return refused is not None and target is not None and target.template == refused.template
 
+    @once
+    def revisions(self) -> tuple[str, ...]:
+        """The revisions that a pin of ours can name: a user's selector never names one."""
+        names = (self.status.stable, self.attempt)
+        return tuple(one.revision for one in names if one is not None)
+
     # --- the attempt ------------------------------------------------------------------------
 
     @once

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from leadsman.adapters.routers import managed
 from leadsman.adapters.routers.gateway_patches import restore_patch, weights_patch
 from leadsman.adapters.workloads import deployment_moves as moves
 from leadsman.core import actions as act
@@ -93,6 +94,7 @@ class Executor:
             act.DropArms: self._drop_arms,
             act.SetWeights: self._set_weights,
             act.RestoreRules: self._restore_rules,
+            act.KeepRoute: self._keep_route,
             act.Pin: self._pin,
             act.Unpin: self._unpin,
             act.CreateCanary: self._create_canary,
@@ -253,6 +255,17 @@ class Executor:
 
     async def _weigh(self, route: Body, kind: str, patch: list[dict[str, Any]]) -> None:
         await self._writer.patch(ROUTE_KINDS[kind], route, patch)
+
+    async def _keep_route(self, _: act.KeepRoute, __: RolloutSpec, sight: Sight) -> None:
+        wanted = managed.manifest(sight.rollout)
+        if wanted is None or wanted["kind"] not in ROUTE_KINDS:
+            return
+        kind = ROUTE_KINDS[wanted["kind"]]
+        route = sight.routes.get((wanted["kind"], wanted["metadata"]["name"]))
+        if route is None:
+            await self._writer.make(kind, wanted)
+        else:
+            await self._writer.patch(kind, route, managed.keep_patch(route, wanted))
 
     async def _restore_rules(self, action: act.RestoreRules, _: RolloutSpec, sight: Sight) -> None:
         by_route: dict[tuple[str, str], list[Any]] = {}

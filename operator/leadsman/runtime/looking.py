@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from leadsman.adapters.routers import managed
 from leadsman.adapters.routers.gateway_api import Arms, RouteRules, label, read_rules
 from leadsman.adapters.workloads import arms as arm_facts
 from leadsman.adapters.workloads.deployment import controller, pods, replica_sets, selector_text
@@ -103,7 +104,7 @@ class Looker:
         set_bodies, pod_bodies, routes = await asyncio.gather(
             reading.list(REPLICASET, selector) if selector else _value(none),
             reading.list(POD, selector) if selector else _value(none),
-            self._routes(reading, listed),
+            self._routes(reading, listed, rollout),
         )
         sets = replica_sets(_of_target(set_bodies, deployment), deployment, spec.uid)
         found_pods = pods(pod_bodies, sets)
@@ -123,6 +124,7 @@ class Looker:
                 services=facts,
                 arms=_arm_facts(arm_bodies, slices),
                 rules=tuple(rule for one in rules for rule in one.rules),
+                route_drift=self._drift(reading, rollout, routes, attempt),
             ),
             rollout,
             deployment,
@@ -144,7 +146,28 @@ class Looker:
             ),
         )
 
-    async def _routes(self, reading: _Reading, listed: Listed) -> dict[tuple[str, str], Body]:
+    def _drift(
+        self,
+        reading: _Reading,
+        rollout: Body,
+        routes: dict[tuple[str, str], Body],
+        attempt: Attempt | None,
+    ) -> str:
+        """How a managed route differs from its template; during an attempt only whether it is."""
+        wanted = managed.manifest(rollout)
+        if wanted is None or reading.unread:
+            return ""
+        route = routes.get((wanted["kind"], wanted["metadata"]["name"]))
+        if attempt is not None:
+            return managed.MISSING if route is None else ""
+        found, problem = managed.drift(route, wanted)
+        if problem is not None:
+            reading.problems.append(problem)
+        return found
+
+    async def _routes(
+        self, reading: _Reading, listed: Listed, rollout: Body
+    ) -> dict[tuple[str, str], Body]:
         wanted = list(dict.fromkeys((kind, name) for kind, name, _ in listed))
         known = [(kind, name) for kind, name in wanted if kind in ROUTE_KINDS]
         before = len(reading.unread)
@@ -152,7 +175,7 @@ class Looker:
             *(reading.get(ROUTE_KINDS[kind], name) for kind, name in known)
         )
         found = {at: body for at, body in zip(known, bodies, strict=True) if body is not None}
-        if len(reading.unread) == before:
+        if len(reading.unread) == before and managed.manifest(rollout) is None:
             reading.problems += [
                 Problem("RouteMissing", f"{label(*at)} does not exist in {reading.key[0]}")
                 for at in wanted

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from leadsman.adapters.presets.arms import ArmNames as MetricArm
 from leadsman.adapters.presets.arms import Arms as MetricArms
+from leadsman.adapters.routers import managed
 from leadsman.adapters.workloads.deployment import target
 from leadsman.core.observation import Observation, Owner, Role, Share, Target
 from leadsman.core.spec import GuardSpec, Problem, RolloutSpec
@@ -125,8 +126,10 @@ class Observer:
             return False
         looked = self._clear.get(key) == (about.template, spec.generation)
         if about.template == stable.template:
-            # A user's rule may name the arms for ever; then spec.serviceRefs must be set.
-            return looked or not (rollout.get("spec") or {}).get("serviceRefs")
+            # A user's rule may name the arms for ever (then spec.serviceRefs must be set), and a
+            # managed route must be looked at once for each edit of its template.
+            wants_look = (rollout.get("spec") or {}).get("serviceRefs") or managed.manifest(rollout)
+            return looked or not wants_look
         return (
             refused is not None and refused.template == about.template and (about.paused and looked)
         )
@@ -141,7 +144,7 @@ class Observer:
             for one in seen.sets
             if status.stable is None or one.revision != status.stable.revision
         )
-        clear = about is not None and not seen.unread and not seen.problems
+        clear = not seen.unread and not seen.problems and not seen.route_drift
         if clear and wanted <= arms and not caught and about is not None:
             self._clear[key] = (about.template, spec.generation)
         else:

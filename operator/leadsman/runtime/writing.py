@@ -83,6 +83,17 @@ class Writer:
         self.took(kind, answer)
         return answer
 
+    async def make(self, kind: Kind, body: Body) -> Body:
+        """Create an object that nobody controls. Raises ConflictError when the name is taken."""
+        about = body["metadata"]
+        try:
+            answer = await self._kube.create(kind, about["namespace"], body)
+        except AlreadyExistsError as error:
+            await self.refresh(Ref(kind, about["namespace"], about["name"]))
+            raise ConflictError(409, "Conflict", error.message) from None
+        self.took(kind, answer)
+        return answer
+
     async def delete(self, ref: Ref, *, uid: str) -> None:
         """Delete an object if it is still that one; gone is as good. Raises ApiError."""
         with suppress(NotFoundError):

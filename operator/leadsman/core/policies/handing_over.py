@@ -94,7 +94,7 @@ def hand_over(view: View) -> Decision | None:
             f"the canary is scaled to {target.replicas}",
             ScaleCanary(canary.name, target.replicas, canary.resource_version),
         )
-    pinned = [one for one in view.seen.services if one.pinned_to and attempt.pinned]
+    pinned = [one for one in view.seen.services if one.pinned_to in view.revisions]
     if pinned:
         return view.act(
             "hand_over",
@@ -129,7 +129,7 @@ def hand_over(view: View) -> Decision | None:
 
 
 def _release_to_rolling_update(view: View, attempt: Attempt, canary: ReplicaSet) -> Decision:
-    pinned = [one for one in view.seen.services if one.pinned_to and attempt.pinned]
+    pinned = [one for one in view.seen.services if one.pinned_to in view.revisions]
     if not view.at_rest_form or pinned:
         return view.act(
             "hand_over",

@@ -100,7 +100,7 @@ def _to_rest(view: View, attempt: Attempt) -> Decision:
     unpin = [
         Unpin(one.name, one.resource_version)
         for one in view.seen.services
-        if one.pinned_to and attempt.pinned
+        if one.pinned_to in view.revisions
     ]
     widen: list[SetArm] = []
     if any(rule.permanent for rule in view.seen.rules):
