@@ -6,8 +6,9 @@ right about a Rollout; `Available` stays True after a rollback, because users ar
 
 from __future__ import annotations
 
-from dataclasses import replace
+from operator import is_
 
+from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
 from leadsman.core.spec import HoldMode, InCluster, OnFail
 from leadsman.core.status import Condition, Display, Heading, Status
@@ -32,7 +33,7 @@ def describe_status(view: View, decision: Decision) -> Status:
         and generation == status.observed_generation
     ):
         return status
-    return replace(
+    return changed(
         status,
         observed_generation=generation,
         conditions=conditions,
@@ -78,12 +79,15 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
     ]
     if attempt is not None:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
-    before = {one.type: one for one in view.status.conditions}
-    generation = view.spec.generation
-    return tuple(
-        _condition(before.get(kind), kind, value, why, text, view.now, generation)
+    old = view.status.conditions
+    before = {one.type: one for one in old}
+    generation, now = view.spec.generation, view.now
+    found = [
+        _condition(before.get(kind), kind, value, why, text, now, generation)
         for kind, value, why, text in wanted
-    )
+    ]
+    same = len(found) == len(old) and all(map(is_, found, old))
+    return old if same else tuple(found)
 
 
 def _condition(
@@ -122,6 +126,8 @@ def _guards_passing(view: View) -> tuple[str, str, str, str]:
     guards = view.evidence.guards
     if not guards:
         return ("GuardsPassing", "Unknown", "WarmingUp", "no guard has been asked yet")
+    if view.evidence.passing == len(guards):
+        return ("GuardsPassing", "True", "WithinLimits", "every guard passes")
     warn = {one.name for one in view.contract.guards if one.on_fail is OnFail.WARN}
     failing = [one for one in guards if one.verdict == Verdict.FAIL]
     if failing:
@@ -129,10 +135,8 @@ def _guards_passing(view: View) -> tuple[str, str, str, str]:
         names = ", ".join(one.name for one in failing)
         return ("GuardsPassing", "False", "Warned" if only else "GuardFailed", f"failing: {names}")
     waiting = [one for one in guards if one.verdict != Verdict.PASS]
-    if waiting:
-        names = ", ".join(f"{one.name} ({one.reason})" for one in waiting)
-        return ("GuardsPassing", "Unknown", waiting[0].reason, f"waiting for: {names}")
-    return ("GuardsPassing", "True", "WithinLimits", "every guard passes")
+    names = ", ".join(f"{one.name} ({one.reason})" for one in waiting)
+    return ("GuardsPassing", "Unknown", waiting[0].reason, f"waiting for: {names}")
 
 
 def _in_sync(view: View, decision: Decision) -> tuple[str, str, str, str]:
@@ -184,7 +188,10 @@ def _display(view: View, decision: Decision) -> Display:
     total = len(view.stages)
     guards = ""
     if view.contract.guards:
-        passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
+        if attempt.guards is view.evidence.guards:
+            passing = view.evidence.passing
+        else:
+            passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
         guards = f"{passing}/{len(view.contract.guards)}"
     if attempt.direction.name is Heading.ROLLING_BACK:
         state = "RollingBack"

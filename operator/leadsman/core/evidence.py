@@ -17,6 +17,9 @@ from leadsman.guards.windows import Reading
 
 UNREAD = "Pending"
 
+# Members of an enumeration cost a lookup by name at each use.
+_PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -32,10 +35,8 @@ class Evidence:
     no_data_since: float | None
     no_traffic_since: float | None
 
-    @property
-    def passing(self) -> int:
-        """How many guards pass."""
-        return sum(1 for guard in self.guards if guard.verdict == Verdict.PASS)
+    passing: int = 0
+    """How many guards pass."""
 
 
 NO_EVIDENCE = Evidence((), (), (), None, None)
@@ -53,12 +54,17 @@ def weigh(
     guards: list[GuardStatus] = []
     fired: list[GuardStatus] = []
     holding: list[GuardStatus] = []
+    passing = 0
     for spec in contract.guards:
-        reading = by_name.get(spec.name) or Reading(spec.name, (), (), UNREAD, None)
+        name = spec.name
+        reading = by_name.get(name) or Reading(name, (), (), UNREAD, None)
         judged = judge(spec.judge, reading, spec.trigger.consecutive)
-        status = _status(spec, judged, before.get(spec.name), now)
+        status = _status(name, judged, before.get(name), now)
         guards.append(status)
-        if status.verdict == Verdict.PASS or spec.on_fail is OnFail.WARN:
+        if judged.verdict is _PASS:
+            passing += 1
+            continue
+        if spec.on_fail is OnFail.WARN:
             continue
         holding.append(status)
         if spec.on_fail is OnFail.ROLLBACK and _fired(spec, judged, status):
@@ -68,8 +74,9 @@ def weigh(
         remembered if unchanged else tuple(guards),
         tuple(fired),
         tuple(holding),
-        _earliest(holding, traffic=False),
-        _earliest(holding, traffic=True),
+        _earliest(holding, traffic=False) if holding else None,
+        _earliest(holding, traffic=True) if holding else None,
+        passing,
     )
 
 
@@ -83,37 +90,38 @@ def _fired(spec: GuardSpec, judged: Judged, status: GuardStatus) -> bool:
     return since is not None and at is not None and at - since >= sustained
 
 
-def _status(spec: GuardSpec, judged: Judged, before: GuardStatus | None, now: float) -> GuardStatus:
+def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -> GuardStatus:
     verdict, reason = judged.verdict, judged.reason
-    same = before is not None and before.verdict == verdict and before.reason == reason
-    if (
-        same
-        and before is not None
-        and before.value == judged.value
-        and before.events == judged.events
-        and before.limit == judged.limit
-    ):
-        return before
-    failing = None
-    if judged.verdict is Verdict.FAIL:
+    since, failing, blind, state = now, None, None, ""
+    if before is not None:
+        state = before.state
+        if before.verdict == verdict and before.reason == reason:
+            since = before.since
+            if (
+                before.events == judged.events
+                and before.value == judged.value
+                and before.limit == judged.limit
+            ):
+                return before
+    if verdict is _FAIL:
         failing = before.failing_since if before is not None else None
         failing = judged.at if failing is None else failing
-    blind = None
-    if judged.verdict is Verdict.NO_DATA:
+    elif verdict is _NO_DATA:
         blind = before.no_data_since if before is not None else None
         blind = now if blind is None else blind
+    # By position: five of these are made in every pass of a stage.
     return GuardStatus(
-        name=spec.name,
-        verdict=verdict,
-        reason=reason,
-        since=before.since if same and before is not None else now,
-        level=level_of(judged).value,
-        value=judged.value,
-        limit=judged.limit,
-        events=judged.events,
-        failing_since=failing,
-        no_data_since=blind,
-        state=before.state if before is not None else "",
+        name,
+        verdict,
+        reason,
+        since,
+        level_of(judged),
+        judged.value,
+        judged.limit,
+        judged.events,
+        failing,
+        blind,
+        state,
     )
 
 

@@ -6,11 +6,12 @@ Policies read a View and return a Decision or None. Everything here is derived; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Generic, TypeVar, overload
 
 from leadsman.core.actions import Action
+from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency, Why
 from leadsman.core.evidence import NO_EVIDENCE, Evidence, weigh
 from leadsman.core.observation import (
@@ -215,8 +216,21 @@ class View:
 
     def ready(self, role: Role) -> int:
         """Ready endpoints of the weaker arm of that role, 0 when one is missing."""
-        found = [arm.ready for arm in self.seen.arms if arm.role is role]
-        return min(found) if len(found) == len(self.services) and found else 0
+        return self._ready[0] if role is Role.STABLE else self._ready[1]
+
+    @once
+    def _ready(self) -> tuple[int, int]:
+        """The stable role's and the canary role's ready endpoints."""
+        stable: list[int] = []
+        canary: list[int] = []
+        canary_role = Role.CANARY
+        for arm in self.seen.arms:
+            (canary if arm.role is canary_role else stable).append(arm.ready)
+        wanted = len(self.seen.services)
+        return (
+            min(stable) if stable and len(stable) == wanted else 0,
+            min(canary) if canary and len(canary) == wanted else 0,
+        )
 
     @once
     def crashed(self) -> tuple[str, ...]:
@@ -290,7 +304,7 @@ class View:
         attempt = self.attempt
         if attempt is None:
             return self.status
-        return replace(self.status, attempt=replace(attempt, **changes))  # type: ignore[arg-type]
+        return changed(self.status, attempt=changed(attempt, **changes))
 
     def with_guards(self) -> Status:
         """The status with what the guards say now; the same object when they say nothing new."""

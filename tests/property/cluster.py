@@ -1,0 +1,369 @@
+"""A cluster, its users and the operator in one process and in virtual time.
+
+The operator is the real one from the resolver to the executor; the API server, the controllers,
+the gateway and the clock are `leadsman.testing`. `Operator.crash()` forgets everything that was in
+memory, as SIGKILL does. Readings are made from what the gateway sends where, so that a guard sees
+the canary's errors only while the canary has traffic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from leadsman.core.spec import GuardSpec
+from leadsman.guards.judges import Threshold
+from leadsman.guards.windows import Reading, Window
+from leadsman.ports import (
+    CONTROLLERREVISION,
+    DEPLOYMENT,
+    HTTPROUTE,
+    REPLICASET,
+    ROLLOUT,
+    SERVICE,
+    Body,
+    Listing,
+    Notice,
+    Ref,
+)
+from leadsman.runtime.reader import DirectReader
+from leadsman.runtime.reconciler import Reconciler
+from leadsman.runtime.store import OWN, OwnStore
+from leadsman.testing import Behaviour, FakeClock, FakeKube, Killed
+
+KEY = ("default", "shop")
+ROUTE = Ref(HTTPROUTE, *KEY)
+TARGET = Ref(DEPLOYMENT, *KEY)
+LRO = Ref(ROLLOUT, *KEY)
+STABLE_SHOP = Ref(SERVICE, *KEY)
+
+
+def deployment(version: str, replicas: int = 4, **env: str) -> Body:
+    """The user's Deployment at a version; `env` says how its pods behave."""
+    values = {"VERSION": version, **env}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {
+                "metadata": {"labels": {"app": "shop"}},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "app",
+                            "image": f"shop:{version}",
+                            "env": [{"name": k, "value": v} for k, v in sorted(values.items())],
+                        }
+                    ]
+                },
+            },
+        },
+    }
+
+
+SERVICE_MANIFEST: Body = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "shop", "namespace": "default"},
+    "spec": {"selector": {"app": "shop"}, "ports": [{"name": "http", "port": 80}]},
+}
+ELSEWHERE: Body = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "elsewhere", "namespace": "default"},
+    "spec": {"selector": {"app": "elsewhere"}, "ports": [{"name": "http", "port": 80}]},
+}
+ROUTE_MANIFEST: Body = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "HTTPRoute",
+    "metadata": {"name": "shop", "namespace": "default"},
+    "spec": {
+        "parentRefs": [{"name": "gateway", "namespace": "gateway"}],
+        "rules": [
+            {"name": "main", "backendRefs": [{"name": "shop", "port": 80}]},
+            {
+                "name": "other",
+                "matches": [{"path": {"type": "PathPrefix", "value": "/other"}}],
+                "backendRefs": [{"name": "elsewhere", "port": 80}],
+            },
+        ],
+    },
+}
+
+
+def rollout(**spec: Any) -> Body:
+    """A Rollout with a short plan of two stages and a guard on errors."""
+    return {
+        "apiVersion": "leadsman.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {
+            "targetRef": {"kind": "Deployment", "name": "shop"},
+            "traffic": {"gatewayAPI": {"routeRefs": [{"name": "shop", "ruleName": "main"}]}},
+            "plan": {
+                "stages": [
+                    {"name": "quarter", "weight": 25, "hold": "5s"},
+                    {"name": "full", "weight": 100, "hold": "2s"},
+                ],
+                "settle": "1s",
+                "scaleDownDelay": "2s",
+                "progressDeadline": "60s",
+            },
+            "contract": {
+                "guards": [
+                    {
+                        "name": "errors",
+                        "onFail": "Rollback",
+                        "guard": {
+                            "errors": {"preset": "Traefik"},
+                            "judge": {"threshold": {"max": "5%", "window": "5s", "minEvents": 20}},
+                        },
+                    }
+                ]
+            },
+            **spec,
+        },
+    }
+
+
+SOURCE: Body = {
+    "apiVersion": "leadsman.dev/v1alpha1",
+    "kind": "MetricsSource",
+    "metadata": {"name": "default"},
+    "spec": {"prometheus": {"address": "http://prometheus.monitoring.svc:9090"}},
+}
+
+
+class Notes:
+    """Keeps every notice."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def notify(self, rollout: Body, notice: Notice) -> None:
+        """Keep it."""
+        del rollout
+        self.notices.append(notice)
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons so far."""
+        return [one.reason for one in self.notices]
+
+
+@dataclass
+class Metrics:
+    """What the guards read: the errors of each version, and whether anything can be read.
+
+    `bad` holds the versions that fail 30 % of their requests; `mode` is "good" data, or the name
+    of a reading's error, or "thin".
+    """
+
+    kube: FakeKube
+    clock: FakeClock
+    bad: set[str]
+    mode: str = "good"
+
+    def __post_init__(self) -> None:
+        self._subscribed: dict[Any, tuple[tuple[GuardSpec, ...], Any, float]] = {}
+
+    def subscribe(self, key: Any, guards: tuple[GuardSpec, ...], arms: Any, since: float) -> None:
+        """Remember the question."""
+        self._subscribed[key] = (guards, arms, since)
+
+    def unsubscribe(self, key: Any) -> None:
+        """Forget it."""
+        self._subscribed.pop(key, None)
+
+    def shares(self, key: Any) -> tuple[int, int] | None:
+        """No router counters here."""
+        del key
+
+    def readings(self, key: Any) -> tuple[Reading, ...]:
+        """One reading a guard, from the traffic that the gateway sends now."""
+        guards, _, since = self._subscribed.get(key, ((), None, 0.0))
+        return tuple(self._reading(guard, since) for guard in guards)
+
+    def _reading(self, guard: GuardSpec, since: float) -> Reading:
+        now = self.clock.now()
+        if self.mode not in ("good", "thin"):
+            return Reading(guard.name, (), (), self.mode, None)
+        assert isinstance(guard.judge, Threshold)
+        seconds = min(max(0.0, now - since), guard.judge.window)
+        shares = self.kube.traffic("default", "shop").pods
+        events = bad = 0.0
+        for pod in self.kube.pods("default"):
+            version = pod["spec"]["containers"][0]["image"].partition(":")[2]
+            if pod["metadata"]["labels"].get("pod-template-hash") != self._canary():
+                continue
+            share = shares.get(pod["metadata"]["name"], 0.0) * 200 * seconds
+            events += share
+            bad += share * 0.3 if version in self.bad else 0.0
+        if self.mode == "thin":
+            events = min(events, 3.0)
+            bad = min(bad, events)
+        return Reading(guard.name, (Window(now, float(int(events)), bad),), (), "", now)
+
+    def _canary(self) -> str:
+        status = (self.kube.peek(LRO) or {}).get("status") or {}
+        return str((status.get("attempt") or {}).get("revision", ""))
+
+
+class Operator:
+    """The operator's process: its memory, and nothing else."""
+
+    def __init__(self, kube: FakeKube, clock: FakeClock, metrics: Metrics) -> None:
+        self.kube = kube
+        self.clock = clock
+        self.metrics = metrics
+        self.notes = Notes()
+        self.crash()
+
+    def crash(self) -> None:
+        """Lose all memory, and start again."""
+        self.store = OwnStore()
+        self.metrics._subscribed.clear()
+        self.reconciler = Reconciler(
+            self.kube, self.clock, self.store, DirectReader(self.kube), self.metrics, self.notes
+        )
+
+    def read(self) -> None:
+        """What the watches would have brought."""
+        version = str(self.kube.cluster.store.revision)
+        for kind in OWN:
+            self.store.observe_list(kind, "", Listing(tuple(self.kube.peek_all(kind)), version))
+        for namespace, name in self.store.targets():
+            self.store.put_target(namespace, name, self.kube.peek(Ref(DEPLOYMENT, namespace, name)))
+
+    async def act(self) -> float | None:
+        """Make passes until nothing is to do now; return when to look again."""
+        for _ in range(60):
+            self.read()
+            if self.store.rollout(KEY) is None:
+                self.reconciler.forget(KEY)
+                return None
+            before = self.kube.cluster.store.revision
+            wake = await self.reconciler.reconcile(KEY)
+            self.kube.settle()
+            idle = wake.at is None or wake.at > self.clock.now()
+            if idle and self.kube.cluster.store.revision == before:
+                return wake.at
+        return self.clock.now() + 0.05
+
+
+class Lab:
+    """Everything together, and time."""
+
+    def __init__(self, *, policies: str | None = "hold+freeze", **spec: Any) -> None:
+        self.clock = FakeClock()
+        self.kube = FakeKube(self.clock, policies=policies)
+        self.metrics = Metrics(self.kube, self.clock, set())
+        self.smallest = 4
+        self.killed = 0
+        self.kube.user_apply(deployment("v1"))
+        self.kube.user_apply(SERVICE_MANIFEST)
+        self.kube.user_apply(ELSEWHERE)
+        self.kube.user_apply(ROUTE_MANIFEST)
+        self.kube.user_apply(SOURCE)
+        self.kube.advance(5)
+        self.route_at_rest = self.rules()
+        self.service_at_rest = self.kube.peek(STABLE_SHOP)["spec"]
+        self.kube.user_apply(rollout(**spec))
+        self.operator = Operator(self.kube, self.clock, self.metrics)
+
+    async def run(self, seconds: float) -> None:
+        """Let the operator work for so long. A Killed operator starts again."""
+        end = self.clock.now() + seconds
+        while True:
+            self.kube.settle()
+            try:
+                wake = await self.operator.act()
+            except Killed:
+                self.killed += 1
+                self.operator.crash()
+                continue
+            now = self.clock.now()
+            if now >= end:
+                return
+            step = min(end, now + 0.5, wake if wake is not None else end)
+            self.kube.advance(max(0.001, step - now))
+
+    async def until_rest(self, limit: float = 400.0) -> float:
+        """Run until nothing is written any more; return how long that took."""
+        start = self.clock.now()
+        while self.clock.now() < start + limit:
+            before = len(self.kube.operator_writes)
+            await self.run(10)
+            attempt = self.status().get("attempt")
+            if attempt is None and len(self.kube.operator_writes) == before:
+                return self.clock.now() - start
+        raise AssertionError(f"not at rest after {limit} s: {self.status()}")
+
+    # --- what users do --------------------------------------------------------------------
+
+    def release(self, version: str, **env: str) -> None:
+        """Apply the Deployment at another version, its replicas as they are."""
+        live = self.kube.peek(TARGET)
+        replicas = live["spec"]["replicas"] if live else 4
+        self.kube.user_apply(deployment(version, replicas, **env))
+
+    def scale(self, replicas: int) -> None:
+        """`kubectl scale`."""
+        self.smallest = min(self.smallest, replicas)
+        self.kube.user_patch(TARGET, [{"op": "add", "path": "/spec/replicas", "value": replicas}])
+
+    # --- what is ---------------------------------------------------------------------------
+
+    def status(self) -> Body:
+        """The Rollout's stored status."""
+        return (self.kube.peek(LRO) or {}).get("status") or {}
+
+    def ready(self) -> Body:
+        """The condition Ready."""
+        found = [c for c in self.status().get("conditions", ()) if c["type"] == "Ready"]
+        return found[0] if found else {}
+
+    def rules(self) -> list[Body]:
+        """The route's rules as stored."""
+        return self.kube.peek(ROUTE)["spec"]["rules"]
+
+    def weight(self) -> int:
+        """The canary's weight on the route, 0 at rest."""
+        backends = self.rules()[0]["backendRefs"]
+        found = [b.get("weight", 1) for b in backends if b["name"].endswith("-canary")]
+        return found[0] if found else 0
+
+    def versions(self) -> dict[str, int]:
+        """Ready pods by version."""
+        found: dict[str, int] = {}
+        for pod in self.kube.pods("default"):
+            conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+            if conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]:
+                version = pod["spec"]["containers"][0]["image"].partition(":")[2]
+                found[version] = found.get(version, 0) + 1
+        return found
+
+    def leftovers(self) -> list[str]:
+        """What is ours and should not be there at rest."""
+        found = [s["metadata"]["name"] for s in self.kube.peek_all(SERVICE, "default")]
+        left = [name for name in found if name not in ("shop", "elsewhere")]
+        left += [c["metadata"]["name"] for c in self.kube.peek_all(CONTROLLERREVISION, "default")]
+        for one in self.kube.peek_all(REPLICASET, "default"):
+            owners = one["metadata"].get("ownerReferences") or []
+            left += [one["metadata"]["name"] for o in owners if o["kind"] == "Rollout"]
+        return left
+
+    def assert_given_back(self) -> None:
+        """I11: route, Services and sets are the user's own again."""
+        assert self.rules() == self.route_at_rest
+        assert self.kube.peek(STABLE_SHOP)["spec"] == self.service_at_rest
+        assert self.leftovers() == []
+
+
+def crashing(pods: str) -> Behaviour:
+    """Pods that exit soon after they got ready."""
+    del pods
+    return Behaviour(crash_after=3.0)

@@ -1,0 +1,174 @@
+"""The main stories on the cluster in memory, each from a release to rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cluster import TARGET, Lab
+
+
+async def adopted(**spec) -> Lab:
+    lab = Lab(**spec)
+    await lab.run(3)
+    assert lab.ready()["reason"] == "Stable"
+    return lab
+
+
+async def test_a_good_release_is_promoted_and_no_canary_pod_restarts():
+    lab = await adopted()
+    lab.release("v2")
+    await lab.run(0.5)
+    assert lab.kube.peek(TARGET)["spec"]["paused"] is True
+    assert lab.versions() == {"v1": 4}
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+    assert lab.ready()["reason"] == "Promoted"
+    assert "paused" not in lab.kube.peek(TARGET)["spec"]
+    lab.assert_given_back()
+
+
+async def test_a_bad_release_is_rolled_back_and_refused():
+    lab = await adopted()
+    lab.metrics.bad = {"v2"}
+    lab.release("v2")
+    await lab.until_rest()
+    assert lab.versions() == {"v1": 4}
+    assert lab.ready()["reason"] == "RolledBack"
+    assert lab.status()["history"][-1]["maxWeight"] == 25
+    lab.assert_given_back()
+    before = len(lab.kube.operator_writes)
+    await lab.run(300)
+    assert len(lab.kube.operator_writes) == before
+
+
+async def test_a_return_to_an_older_version_takes_its_set_over():
+    lab = await adopted()
+    lab.release("v2")
+    await lab.until_rest()
+    lab.release("v1")
+    await lab.until_rest()
+    assert lab.versions() == {"v1": 4}
+    assert lab.ready()["reason"] == "Promoted"
+    lab.assert_given_back()
+
+
+async def test_a_newer_template_supersedes_and_stable_stays_the_base():
+    lab = await adopted()
+    lab.release("v2")
+    await lab.run(6)
+    lab.release("v3")
+    await lab.until_rest()
+    assert lab.versions() == {"v3": 4}
+    assert [one["outcome"] for one in lab.status()["history"]] == ["Superseded", "Promoted"]
+    lab.assert_given_back()
+
+
+async def test_a_revert_lifts_the_hold_without_a_rollout():
+    lab = await adopted()
+    lab.release("v2")
+    await lab.run(6)
+    lab.release("v1")
+    await lab.until_rest()
+    assert lab.versions() == {"v1": 4}
+    assert "paused" not in lab.kube.peek(TARGET)["spec"]
+    lab.assert_given_back()
+
+
+async def test_a_revert_after_a_refusal_clears_it():
+    lab = await adopted()
+    lab.metrics.bad = {"v2"}
+    lab.release("v2")
+    await lab.until_rest()
+    lab.release("v1")
+    await lab.until_rest()
+    assert lab.ready()["reason"] in ("Stable", "Promoted")
+    assert "refused" not in lab.status()
+    assert "paused" not in lab.kube.peek(TARGET)["spec"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 3.0, 6.0, 9.0, 12.0, 15.0])
+async def test_deleting_the_rollout_gives_everything_back(seconds):
+    from .cluster import LRO
+
+    lab = await adopted()
+    lab.release("v2")
+    await lab.run(seconds)
+    lab.kube.user_delete(LRO)
+    await lab.run(60)
+    assert lab.kube.peek(LRO) is None
+    lab.assert_given_back()
+    assert "paused" not in lab.kube.peek(TARGET)["spec"]
+
+
+@pytest.mark.parametrize("policies", ["", None, "hold", "freeze"])
+async def test_without_the_policies_stable_keeps_its_strength(policies):
+    lab = Lab(policies=policies)
+    await lab.run(3)
+    lab.release("v2")
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+    lab.assert_given_back()
+
+
+async def test_hold_paused_promotes_and_stays_paused():
+    lab = Lab(policies=None, hold="Paused")
+    await lab.run(3)
+    assert lab.kube.peek(TARGET)["spec"]["paused"] is True
+    lab.release("v2")
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+    assert lab.kube.peek(TARGET)["spec"]["paused"] is True
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 7])
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 9.0, 11.0])
+async def test_scaling_meanwhile_is_followed(replicas, seconds):
+    lab = await adopted()
+    lab.release("v2")
+    await lab.run(seconds)
+    lab.scale(replicas)
+    await lab.until_rest()
+    assert lab.versions() == {"v2": replicas}
+    lab.assert_given_back()
+
+
+async def test_a_canary_that_never_gets_ready_is_refused_at_the_deadline():
+    lab = await adopted()
+    lab.release("v2", READY_AFTER_MS="-1")
+    await lab.until_rest()
+    assert lab.ready()["reason"] == "RolledBack"
+    assert lab.status()["history"][-1]["maxWeight"] == 0
+    lab.assert_given_back()
+
+
+async def test_no_data_never_promotes():
+    lab = await adopted()
+    lab.metrics.mode = "Timeout"
+    lab.release("v2")
+    await lab.run(300)
+    assert lab.weight() == 25
+    lab.metrics.mode = "good"
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+
+
+async def test_an_immediate_strategy_goes_to_full_weight_at_once():
+    lab = await adopted(plan={"strategy": "Immediate", "settle": "1s", "scaleDownDelay": "1s"})
+    lab.release("v2")
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+    assert lab.status()["history"][-1]["outcome"] == "Promoted"
+
+
+async def test_a_rolling_update_promotion_ends_complete():
+    lab = await adopted(
+        plan={
+            "promotion": "RollingUpdate",
+            "settle": "1s",
+            "stages": [{"name": "half", "weight": 50, "hold": "2s"}],
+        }
+    )
+    lab.release("v2")
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 4}
+    lab.assert_given_back()
