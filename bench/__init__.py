@@ -1,0 +1,1 @@
+"""The project's numbers, measured: `python -m bench` writes bench/results.json."""

@@ -1,0 +1,126 @@
+"""Figures and their limits: the one table that says what is promised and how it is held.
+
+Each key of bench/results.json is a Figure. `held` names the statistic that is compared with the
+limit (a p95 says what almost everybody sees, a median what is typical, a maximum what must never
+be more), so that nobody has to guess which of the numbers counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Held = Literal["p50", "p95", "max", "min", "sum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a key promises: `held` of its samples must be `sense` `limit`; None: only reported."""
+
+    key: str
+    unit: str
+    held: Held
+    limit: float | None
+    what: str
+    sense: Literal["<=", ">="] = "<="
+
+
+LIMITS: dict[str, Limit] = {
+    one.key: one
+    for one in (
+        Limit("rollback_seconds", "s", "p95", 0.3, "evidence readable to canary weight 0"),
+        Limit(
+            "rollback_query_rate", "1/s", "max", 4, "queries to the source meanwhile, of one second"
+        ),
+        Limit(
+            "rollback_writes_before", "writes", "max", 0, "route writes before the breach"
+        ),
+        Limit("rollback_failed_requests", "requests", "p50", 20, "30 % errors at 20 % of 200 rps"),
+        Limit("rollback_api_requests", "requests", "max", 15, "from the evidence to rest"),
+        Limit(
+            "rollback_blocked_seconds", "s", "p95", 0.5, "one of three stable ready; frozen gateway"
+        ),
+        Limit("crash_rollback_seconds", "s", "p95", 0.8, "canary process exit to weight 0"),
+        Limit("crash_reaction_seconds", "s", "p95", 0.15, "the pod's status to weight 0"),
+        Limit("crash_failed_requests", "requests", "p50", 30, "failed by the crashes"),
+        Limit("promotion_overhead_seconds", "s", "max", 6, "20-50-100, less holds and settling"),
+        Limit("promotion_failed_requests", "requests", "sum", 0, "three promotions at 200 rps"),
+        Limit("promotion_requests", "requests", "sum", 20_000, "of so many", ">="),
+        Limit("promotion_pods_kept", "%", "min", 100, "canary pods kept by the promotion", ">="),
+        Limit("idle_api_requests_per_minute", "1/min", "max", 0, "50 idle Rollouts, 11 minutes"),
+        Limit("stage_api_requests", "requests", "max", 4, "one stage, its event included"),
+        Limit("hold_api_requests_per_minute", "1/min", "max", 1, "a hold whose verdicts stay"),
+        Limit("decide_microseconds", "µs", "p95", 50, "one decision, five guards"),
+        Limit("rss_mib", "MiB", "max", 80, "the operator without a Rollout"),
+        Limit("rss_mib_200", "MiB", "max", 110, "200 Rollouts, 10 of them active"),
+        Limit("unrelated_rss_mib", "MiB", "max", 15, "what 17,000 foreign objects cost"),
+        Limit("unrelated_cpu_percent", "%", "max", 3, "of a core, at 20 foreign changes a second"),
+        Limit("cold_start_seconds", "s", "max", None, "bare cluster to the first 200"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The samples of one key, and what they come to. `note` is for people."""
+
+    limit: Limit
+    samples: tuple[float, ...]
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The statistic that is held against the limit."""
+        match self.limit.held:
+            case "p50":
+                return percentile(self.samples, 50)
+            case "p95":
+                return percentile(self.samples, 95)
+            case "max":
+                return max(self.samples)
+            case "min":
+                return min(self.samples)
+            case "sum":
+                return math.fsum(self.samples)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the promise is kept."""
+        if self.limit.limit is None:
+            return True
+        if self.limit.sense == "<=":
+            return self.value <= self.limit.limit
+        return self.value >= self.limit.limit
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of bench/results.json."""
+        found: dict[str, Any] = {
+            "value": _rounded(self.value),
+            "limit": self.limit.limit,
+            "ok": self.ok,
+            "unit": self.limit.unit,
+            "n": len(self.samples),
+            "p50": _rounded(percentile(self.samples, 50)),
+            "p95": _rounded(percentile(self.samples, 95)),
+            "max": _rounded(max(self.samples)),
+        }
+        return {**found, "note": self.note} if self.note else found
+
+
+def figure(key: str, samples: Sequence[float], note: str = "") -> Figure:
+    """The Figure of a key; raises ValueError without a sample (nothing measured is not zero)."""
+    if not samples:
+        raise ValueError(f"{key}: nothing was measured")
+    return Figure(LIMITS[key], tuple(float(one) for one in samples), note)
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """The smallest sample that at least `percent` of all samples do not exceed (nearest rank)."""
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
