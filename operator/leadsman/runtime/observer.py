@@ -137,7 +137,7 @@ class Observer:
     def _note(self, key: Key, spec: RolloutSpec, status: Status, sight: Sight) -> None:
         """Remember that a full look found nothing of ours that a rest would leave behind."""
         about, seen = sight.seen.target, sight.seen
-        arms = {(arm.service, arm.role) for arm in seen.arms}
+        arms = {(arm.service, arm.role) for arm in seen.arms if not arm.revision}
         wanted = {(rule.service, role) for rule in seen.rules if rule.permanent for role in Role}
         caught = any(
             one.matches and (one.owner is Owner.ROLLOUT or one.replicas > 0)
@@ -145,7 +145,8 @@ class Observer:
             if status.stable is None or one.revision != status.stable.revision
         )
         clear = not seen.unread and not seen.problems and not seen.route_drift
-        if clear and wanted <= arms and not caught and about is not None:
+        clear = clear and status.attempt is None and wanted <= arms and not caught
+        if clear and about is not None:
             self._clear[key] = (about.template, spec.generation)
         else:
             self._clear.pop(key, None)
