@@ -205,11 +205,27 @@ class KubeContract:
         ref = Ref(SERVICE, namespace, "absent")
         for operation in (
             {"op": "remove", "path": "/spec/selector/absent"},
-            {"op": "replace", "path": "/spec/selector/absent", "value": "x"},
             {"op": "add", "path": "/spec/no/such/parent", "value": "x"},
         ):
             with pytest.raises(InvalidError):
                 await kube.patch(ref, [operation])
+
+    async def test_beside_a_test_an_operation_that_does_not_apply_is_a_conflict(
+        self, kube: Kube, namespace: str
+    ) -> None:
+        await kube.create(SERVICE, namespace, a_service("beside"))
+        operations = [
+            {"op": "test", "path": "/spec/selector/app", "value": "beside"},
+            {"op": "remove", "path": "/spec/selector/absent"},
+        ]
+        with pytest.raises(ConflictError):
+            await kube.patch(Ref(SERVICE, namespace, "beside"), operations)
+
+    async def test_a_replace_adds_what_is_absent(self, kube: Kube, namespace: str) -> None:
+        await kube.create(SERVICE, namespace, a_service("replaced"))
+        new = {"op": "replace", "path": "/spec/selector/absent", "value": "x"}
+        answer = await kube.patch(Ref(SERVICE, namespace, "replaced"), [new])
+        assert answer["spec"]["selector"] == {"app": "replaced", "absent": "x"}
 
     async def test_a_write_that_changes_nothing_takes_no_version(
         self, kube: Kube, namespace: str
@@ -259,7 +275,15 @@ class KubeContract:
                 {
                     "parentRef": {"name": "nobody"},
                     "controllerName": "leadsman.dev/contract",
-                    "conditions": [],
+                    "conditions": [
+                        {
+                            "type": "Accepted",
+                            "status": "True",
+                            "reason": "Accepted",
+                            "message": "",
+                            "lastTransitionTime": "2026-01-05T12:00:00Z",
+                        }
+                    ],
                 }
             ]
         }

@@ -34,7 +34,7 @@ from leadsman.testing.fake_kube.faults import Faults, Request, Write
 from leadsman.testing.fake_kube.garbage import Garbage
 from leadsman.testing.fake_kube.gateway import Gateway, Traffic
 from leadsman.testing.fake_kube.kubelet import Kubelet
-from leadsman.testing.fake_kube.patches import json_patch
+from leadsman.testing.fake_kube.patches import json_patch_request
 from leadsman.testing.fake_kube.policies import FREEZE, HOLD, Policies
 from leadsman.testing.fake_kube.replicasets import ReplicaSets
 from leadsman.testing.fake_kube.store import Change
@@ -160,7 +160,7 @@ class FakeKube(Users):
         def apply() -> Body:
             return self.cluster.server.update(
                 ref,
-                lambda obj: json_patch(obj, plain),
+                lambda obj: json_patch_request(obj, plain),
                 manager=FIELD_MANAGER,
                 subresource=subresource,
                 dry_run=dry_run,

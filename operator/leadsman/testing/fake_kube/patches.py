@@ -38,6 +38,9 @@ def _index(step: str, length: int, *, insert: bool = False) -> int:
         at = int(step)
     except ValueError:
         raise _refused(f"{step!r} is not a list index") from None
+    if -length - insert <= at < 0:
+        # Not in RFC 6902, but the API server counts negative indices from the end.
+        at += length + insert
     if not 0 <= at < length + insert:
         raise _refused(f"unable to access invalid index {at}")
     return at
@@ -67,12 +70,11 @@ def _change(doc: Any, steps: list[str], kind: str, value: Any) -> Any:
             if head not in doc:
                 raise _refused(f"{kind} operation does not apply: doc is missing path {head}")
             out[head] = _change(doc[head], rest, kind, value)
-        elif kind == "add":
+        elif kind in ("add", "replace"):
+            # The API server's library lets a replace add a member that is not there.
             out[head] = value
         elif head not in doc:
             raise _refused(f"{kind} operation does not apply: doc is missing key {head}")
-        elif kind == "replace":
-            out[head] = value
         else:
             del out[head]
         return out
@@ -123,6 +125,20 @@ def json_patch(doc: Body, operations: JsonPatch) -> Body:
             raise _refused(f"unexpected kind of operation: {kind!r}")
     patched: Body = out
     return patched
+
+
+def json_patch_request(doc: Body, operations: JsonPatch) -> Body:
+    """As `json_patch`, with the errors of a request.
+
+    The API server answers an operation that does not apply and a failed test alike, so that a
+    client has to take the first for a conflict too where the patch tests anything.
+    """
+    try:
+        return json_patch(doc, operations)
+    except InvalidError as error:
+        if any(operation.get("op") == "test" for operation in operations):
+            raise ConflictError(422, "TestFailed", error.message) from None
+        raise
 
 
 def merge_patch(doc: Any, patch: Any) -> Any:
