@@ -7,9 +7,13 @@ Kubernetes JSON API: no generated models, no decoding that could lose a field.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
+
+from leadsman.core.observation import Pod, ReplicaSet, Rule, Target
+from leadsman.core.spec import Problem
+from leadsman.core.status import Original
 
 Body = dict[str, Any]
 JsonPatch = Sequence[Mapping[str, Any]]
@@ -60,7 +64,9 @@ ROLLOUT = Kind("leadsman.dev", "v1alpha1", "rollouts", "Rollout")
 ROLLOUTPLAN = Kind("leadsman.dev", "v1alpha1", "rolloutplans", "RolloutPlan")
 RELEASECONTRACT = Kind("leadsman.dev", "v1alpha1", "releasecontracts", "ReleaseContract")
 GUARD = Kind("leadsman.dev", "v1alpha1", "guards", "Guard")
-METRICSSOURCE = Kind("leadsman.dev", "v1alpha1", "metricssources", "MetricsSource", namespaced=False)
+METRICSSOURCE = Kind(
+    "leadsman.dev", "v1alpha1", "metricssources", "MetricsSource", namespaced=False
+)
 
 FIELD_MANAGER = "leadsman"
 """The one field manager of all the operator's writes (core.md: who wrote last)."""
@@ -143,6 +149,100 @@ class Kube(Protocol):
 
         Raises NotFoundError, ConflictError.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArmNames:
+    """The names of the two arms of one Service."""
+
+    stable: str
+    canary: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRules:
+    """The rules of one route that matter, and what is wrong with it."""
+
+    rules: tuple[Rule, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@runtime_checkable
+class Router(Protocol):
+    """One provider's routes: pure functions on stored objects, patches as values.
+
+    `arms` maps each Service of the user's to the names of its arms. A patch without operations
+    means that the object says so already.
+    """
+
+    def read(
+        self,
+        route: Body,
+        kind: str,
+        arms: Mapping[str, ArmNames],
+        rule_name: str = "",
+        originals: Sequence[Original] | None = None,
+    ) -> RouteRules:
+        """The rules that name a Service or its arms; with `originals` exactly those."""
+        ...
+
+    def services(self, route: Body, rule_name: str) -> tuple[str, ...]:
+        """The Services that the chosen rules name (all rules when `rule_name` is "")."""
+        ...
+
+    def weights(
+        self,
+        route: Body,
+        rules: Iterable[Rule],
+        canary: int,
+        arms: Mapping[str, ArmNames],
+        *,
+        lowering: bool,
+    ) -> JsonPatch:
+        """Give the canary `canary` percent; lowering tests names only."""
+        ...
+
+    def restore(self, route: Body, originals: Sequence[Original]) -> JsonPatch:
+        """Put the user's own backends back. Raises ValueError when they are not readable."""
+        ...
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """One kind of workload: facts from stored objects, and the moves of a release as patches.
+
+    Each patch tests the uid or the resourceVersion that it is given; without operations it is done.
+    """
+
+    def target(self, body: Body) -> Target:
+        """The workload as the core sees it."""
+        ...
+
+    def sets(
+        self, bodies: Iterable[Body], body: Body | None, rollout: str
+    ) -> tuple[ReplicaSet, ...]:
+        """Its versions' sets, oldest first; `rollout` is the Rollout's uid."""
+        ...
+
+    def pods(self, bodies: Iterable[Body], sets: Sequence[ReplicaSet]) -> tuple[Pod, ...]:
+        """The pods of these sets."""
+        ...
+
+    def canary(self, body: Body, rollout: Body, revision: str, replicas: int) -> Body:
+        """The manifest of the canary's set, controlled by the Rollout."""
+        ...
+
+    def pause(self, body: Body, uid: str, version: str, *, paused: bool) -> JsonPatch:
+        """Hold or release the workload's own rollout."""
+        ...
+
+    def take_over(self, one: Body, rollout: Body, uid: str, version: str) -> JsonPatch:
+        """Make the Rollout a set's controller."""
+        ...
+
+    def release(self, one: Body, rollout: Body, uid: str, version: str, replicas: int) -> JsonPatch:
+        """Let the workload claim a set as saturated at `replicas`, in one patch."""
         ...
 
 

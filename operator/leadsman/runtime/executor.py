@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import structlog
 
 from leadsman.adapters.routers import managed
-from leadsman.adapters.routers.gateway_patches import restore_patch, weights_patch
+from leadsman.adapters.routers.factory import ROUTES
 from leadsman.adapters.workloads import deployment_moves as moves
+from leadsman.adapters.workloads.factory import DEPLOYMENTS
 from leadsman.core import actions as act
 from leadsman.core.observation import Role, Rule
 from leadsman.core.spec import Problem, RolloutSpec
@@ -27,6 +28,7 @@ from leadsman.ports import (
     REPLICASET,
     ROLLOUT,
     Body,
+    JsonPatch,
     Kind,
     Kube,
     Notice,
@@ -34,7 +36,6 @@ from leadsman.ports import (
     Ref,
 )
 from leadsman.runtime import finalizer
-from leadsman.runtime.looking import ROUTE_KINDS
 from leadsman.runtime.reader import Reader
 from leadsman.runtime.scheduler import Key
 from leadsman.runtime.services import Services
@@ -159,22 +160,22 @@ class Executor:
 
     async def _pause(self, action: act.Pause, _: RolloutSpec, sight: Sight) -> None:
         body = _there(sight.deployment, "Deployment")
-        patch = moves.pause_patch(body, action.uid, action.resource_version)
+        patch = DEPLOYMENTS.pause(body, action.uid, action.resource_version, paused=True)
         await self._writer.patch(DEPLOYMENT, body, patch)
 
     async def _unpause(self, action: act.Unpause, _: RolloutSpec, sight: Sight) -> None:
         body = _there(sight.deployment, "Deployment")
-        patch = moves.unpause_patch(body, action.uid, action.resource_version)
+        patch = DEPLOYMENTS.pause(body, action.uid, action.resource_version, paused=False)
         await self._writer.patch(DEPLOYMENT, body, patch)
 
     async def _create_canary(self, action: act.CreateCanary, _: RolloutSpec, sight: Sight) -> None:
         deployment = _there(sight.deployment, "Deployment")
-        body = moves.canary_replica_set(deployment, sight.rollout, action.revision, action.replicas)
+        body = DEPLOYMENTS.canary(deployment, sight.rollout, action.revision, action.replicas)
         await self._writer.create(REPLICASET, body, sight.rollout)
 
     async def _take_over(self, action: act.TakeOver, _: RolloutSpec, sight: Sight) -> None:
         body = _there(sight.sets.get(action.name), f"ReplicaSet {action.name}")
-        patch = moves.take_over_patch(body, sight.rollout, action.uid, action.resource_version)
+        patch = DEPLOYMENTS.take_over(body, sight.rollout, action.uid, action.resource_version)
         await self._writer.patch(REPLICASET, body, patch)
 
     async def _scale_canary(self, action: act.ScaleCanary, _: RolloutSpec, sight: Sight) -> None:
@@ -195,7 +196,7 @@ class Executor:
 
     async def _release(self, action: act.Release, _: RolloutSpec, sight: Sight) -> None:
         body = _there(sight.sets.get(action.name), f"ReplicaSet {action.name}")
-        patch = moves.release_patch(
+        patch = DEPLOYMENTS.release(
             body, sight.rollout, action.uid, action.resource_version, action.replicas
         )
         await self._writer.patch(REPLICASET, body, patch)
@@ -232,7 +233,7 @@ class Executor:
             self._weigh(
                 sight.routes[at],
                 at[0],
-                weights_patch(
+                ROUTES[at[0]].router.weights(
                     sight.routes[at], rules, action.canary, names, lowering=action.lowering
                 ),
             )
@@ -253,14 +254,14 @@ class Executor:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _weigh(self, route: Body, kind: str, patch: list[dict[str, Any]]) -> None:
-        await self._writer.patch(ROUTE_KINDS[kind], route, patch)
+    async def _weigh(self, route: Body, kind: str, patch: JsonPatch) -> None:
+        await self._writer.patch(ROUTES[kind].kind, route, patch)
 
     async def _keep_route(self, _: act.KeepRoute, __: RolloutSpec, sight: Sight) -> None:
         wanted = managed.manifest(sight.rollout)
-        if wanted is None or wanted["kind"] not in ROUTE_KINDS:
+        if wanted is None or wanted["kind"] not in ROUTES:
             return
-        kind = ROUTE_KINDS[wanted["kind"]]
+        kind = ROUTES[wanted["kind"]].kind
         route = sight.routes.get((wanted["kind"], wanted["metadata"]["name"]))
         if route is None:
             await self._writer.make(kind, wanted)
@@ -276,10 +277,10 @@ class Executor:
             if route is None:
                 continue
             try:
-                patch = restore_patch(route, originals)
+                patch = ROUTES[at[0]].router.restore(route, originals)
             except ValueError as error:
                 raise InvalidError(422, "Invalid", f"{at[1]}: {error}") from None
-            kind: Kind = ROUTE_KINDS[at[0]]
+            kind: Kind = ROUTES[at[0]].kind
             answer = await self._writer.patch(kind, route, patch)
             await self._writer.disown(kind, answer, "spec", "rules")
 

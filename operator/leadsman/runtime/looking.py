@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from leadsman.adapters.routers import managed
-from leadsman.adapters.routers.gateway_api import Arms, RouteRules, label, read_rules
+from leadsman.adapters.routers.factory import ROUTES
+from leadsman.adapters.routers.gateway_api import Arms, label
 from leadsman.adapters.workloads import arms as arm_facts
-from leadsman.adapters.workloads.deployment import controller, pods, replica_sets, selector_text
+from leadsman.adapters.workloads.deployment import controller, selector_text
+from leadsman.adapters.workloads.factory import DEPLOYMENTS
 from leadsman.adapters.workloads.templates import HASH_LABEL
 from leadsman.core.observation import Arm, Observation, Pod, ReplicaSet, Role, Service
 from leadsman.core.spec import Problem, RolloutSpec
@@ -22,8 +24,6 @@ from leadsman.core.status import Attempt, Status
 from leadsman.errors import ApiError
 from leadsman.ports import (
     ENDPOINTSLICE,
-    GRPCROUTE,
-    HTTPROUTE,
     POD,
     REPLICASET,
     SERVICE,
@@ -31,6 +31,7 @@ from leadsman.ports import (
     Clock,
     Kind,
     Kube,
+    RouteRules,
 )
 from leadsman.runtime.reader import Reader
 from leadsman.runtime.resolve import route_rules
@@ -38,7 +39,6 @@ from leadsman.runtime.scheduler import Key
 from leadsman.runtime.sight import Sight, arm_names
 from leadsman.runtime.surroundings import Surroundings, candidates
 
-ROUTE_KINDS = {HTTPROUTE.kind: HTTPROUTE, GRPCROUTE.kind: GRPCROUTE}
 T = TypeVar("T")
 Listed = tuple[tuple[str, str, str], ...]
 """(kind, route, rule name) of what is shifted; rule "" is the whole route."""
@@ -106,8 +106,8 @@ class Looker:
             reading.list(POD, selector) if selector else _value(none),
             self._routes(reading, listed, rollout),
         )
-        sets = replica_sets(_of_target(set_bodies, deployment), deployment, spec.uid)
-        found_pods = pods(pod_bodies, sets)
+        sets = DEPLOYMENTS.sets(_of_target(set_bodies, deployment), deployment, spec.uid)
+        found_pods = DEPLOYMENTS.pods(pod_bodies, sets)
         services = await self._services(reading, rollout, attempt, listed, routes, deployment)
         names = arm_names(tuple(services))
         arm_bodies, slices = await asyncio.gather(
@@ -169,10 +169,10 @@ class Looker:
         self, reading: _Reading, listed: Listed, rollout: Body
     ) -> dict[tuple[str, str], Body]:
         wanted = list(dict.fromkeys((kind, name) for kind, name, _ in listed))
-        known = [(kind, name) for kind, name in wanted if kind in ROUTE_KINDS]
+        known = [(kind, name) for kind, name in wanted if kind in ROUTES]
         before = len(reading.unread)
         bodies = await asyncio.gather(
-            *(reading.get(ROUTE_KINDS[kind], name) for kind, name in known)
+            *(reading.get(ROUTES[kind].kind, name) for kind, name in known)
         )
         found = {at: body for at, body in zip(known, bodies, strict=True) if body is not None}
         if len(reading.unread) == before and managed.manifest(rollout) is None:
@@ -266,7 +266,7 @@ class Looker:
                 if attempt is None
                 else [one for one in attempt.original if (one.kind, one.route) == (kind, name)]
             )
-            rules = read_rules(route, kind, names, rule, originals)
+            rules = ROUTES[kind].router.read(route, kind, names, rule, originals)
             found.append(rules)
             reading.problems += rules.problems
         return found

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from leadsman.adapters.routers.gateway_api import ArmNames
 from leadsman.adapters.workloads.arms import arm_name
 from leadsman.core.observation import Observation, Role
-from leadsman.ports import Body
+from leadsman.ports import ArmNames, Body
 
 
 @dataclass(frozen=True, slots=True)

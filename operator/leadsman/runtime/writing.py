@@ -6,9 +6,7 @@ read of the object, so that the next decision is made from what is there now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -20,12 +18,11 @@ from leadsman.errors import (
     ConflictError,
     NotFoundError,
 )
-from leadsman.ports import DEPLOYMENT, FIELD_MANAGER, ROLLOUT, Body, Kind, Kube, Ref
+from leadsman.ports import DEPLOYMENT, FIELD_MANAGER, ROLLOUT, Body, JsonPatch, Kind, Kube, Ref
 from leadsman.runtime.reader import Reader
 from leadsman.runtime.store import OwnStore
 
 DISOWN_TRIES = 3
-Operations = Sequence[dict[str, Any]]
 log = structlog.get_logger(__name__)
 
 
@@ -39,7 +36,7 @@ class Writer:
         self._reader = reader
 
     async def patch(
-        self, kind: Kind, body: Body, operations: Operations, *, subresource: str = ""
+        self, kind: Kind, body: Body, operations: JsonPatch, *, subresource: str = ""
     ) -> Body:
         """Patch an object and return it as stored; without operations return `body`.
 

@@ -10,38 +10,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from leadsman.adapters.workloads.managed_fields import last_writer
 from leadsman.core.observation import Form, Rule
 from leadsman.core.spec import Problem
 from leadsman.core.status import Original
-from leadsman.ports import FIELD_MANAGER, Body
+from leadsman.ports import FIELD_MANAGER, ArmNames, Body, RouteRules
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 MAX_BACKENDS = 8192
 """Characters of a rule's backends that the status can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArmNames:
-    """The names of the two arms of one Service."""
-
-    stable: str
-    canary: str
-
-
 Arms = Mapping[str, ArmNames]
 """By the name of the user's Service."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteRules:
-    """The rules of one route that matter, and what is wrong with it."""
-
-    rules: tuple[Rule, ...] = ()
-    problems: tuple[Problem, ...] = ()
 
 
 def label(kind: str, route: str) -> str:
