@@ -22,6 +22,7 @@ from e2e.cluster.errors import MissingToolError
 from e2e.harness.api import Api
 from e2e.harness.app import App, Place
 from e2e.harness.installation import Installation
+from e2e.harness.priority import favour_pods
 
 SECONDS = 360
 """What a suite may take at the most; each of its waits has a shorter limit of its own."""
@@ -84,6 +85,7 @@ def place(cluster: Backend) -> Iterator[Place]:
     api = Api(suite if suite.exists() else cluster.kubeconfig)
     operator = Installation(cluster, api)
     operator.install()
+    favour_pods(cluster)
     yield Place(cluster, api, operator)
     api.close()
 

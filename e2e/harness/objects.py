@@ -162,9 +162,12 @@ def own_metrics(name: str = "errors") -> Body:
 
 
 def contract(*guards: Body, **more: Any) -> Body:
-    """A ReleaseContract's spec: errors and latency at the gateway, unless others are given."""
+    """A ReleaseContract's spec: the errors that the gateway counts, unless others are given.
+
+    Latency is judged only where a suite is about it: on a busy machine it is the machine's.
+    """
     return {
-        "guards": list(guards) or [guard(), slow()],
+        "guards": list(guards) or [guard()],
         "noData": {"after": "60s", "action": "Hold"},
         "noTraffic": {"after": "60s", "action": "Hold"},
         **more,

@@ -13,7 +13,7 @@ from e2e.harness.api import Body
 from e2e.harness.app import App, Traffic
 from e2e.harness.objects import NAME
 from e2e.harness.reading import ROUTES, canary_weight, ready_pods, rules_owner, version_of
-from e2e.harness.rest import MANAGER as MANAGER
+from e2e.harness.rest import MANAGER
 
 SLACK = 0.25
 """Seconds by which two watches may see the same moment differently."""

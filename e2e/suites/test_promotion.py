@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2e.harness import oracles
 from e2e.harness.app import App
-from e2e.harness.objects import contract, guard, plan, slow
+from e2e.harness.objects import contract, guard, plan
 
 
 def test_a_good_release_is_promoted_without_a_lost_request_or_a_restarted_pod(app: App):
@@ -78,7 +78,7 @@ def test_a_release_that_is_unguarded_is_promoted_by_time_alone(app: App):
 def test_a_guard_that_only_warns_does_not_stop_a_release(app: App):
     app.install()
     warns = guard("warns", on_fail="Warn", limit="1%")
-    app.govern(plan=plan(50, 100), contract=contract(warns, slow()))
+    app.govern(plan=plan(50, 100), contract=contract(warns, guard("lost", limit="60%")))
     with app.users(inside=0):
         app.release("v2", ERROR_RATE="0.2")
         app.wait(

@@ -6,7 +6,7 @@ import time
 
 from e2e.harness import oracles
 from e2e.harness.app import App, Traffic
-from e2e.harness.objects import plan
+from e2e.harness.objects import contract, guard, plan, slow
 from e2e.harness.reading import ready_pods
 
 
@@ -79,7 +79,7 @@ def test_a_good_release_during_the_rollback_of_a_bad_one_does_not_inherit_its_er
 
 def test_a_slow_release_is_rolled_back(app: App):
     app.install()
-    app.govern(plan=plan(25, 50, 100, hold="8s"))
+    app.govern(plan=plan(25, 50, 100, hold="8s"), contract=contract(guard(), slow("30%")))
     with app.users() as traffic:
         app.release("v2", LATENCY_MS="400")
         entry = app.finished("RolledBack")
