@@ -460,3 +460,57 @@ async def test_a_source_that_allows_fewer_queries_gets_fewer(bed):
     await bed.clock.run(20)
     assert most_in_a_second(bed.source.queries) == 1
     assert bed.verdict(errors_guard()).verdict is Verdict.PASS
+
+
+async def test_guards_on_pods_with_many_phases_do_not_delay_those_on_the_router():
+    phases = {"traefik-0": 0.437} | {f"shop-abc-pod{n}{n}": n / 7 for n in range(7)}
+    bed = Bed(phases=phases)
+    own = GuardSpec(name="own", judge=Threshold(0.1, 5.0, 20), query='{"errors":{"preset":"Pod"}}')
+    guard = errors_guard()
+    fails_from = bed.clock.now() + 60.2
+    bed.load(fails_from)
+    for name in phases:
+        labels = {"__name__": "http_requests_total", "namespace": "shop", "code": "200"}
+        bed.source.add(
+            labels | {"pod": name, "instance": name}, lambda time: int(time * 10) % 10**9
+        )
+    bed.sampler.subscribe(KEY, (guard, own), arms(), bed.clock.now())
+    await bed.clock.run(60)
+    assert bed.verdict(own).verdict is Verdict.PASS
+    bed.woken.clear()
+    await bed.clock.run(6)
+    assert bed.verdict(guard).verdict is Verdict.FAIL
+    assert bed.woken[0][0] - first_readable(bed, fails_from) <= 0.1
+    assert most_in_a_second(bed.source.queries) <= 4
+    own_polls = [time for time, selector, _ in bed.source.queries if "pod=~" in selector][-20:]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(own_polls)]
+    assert max(gaps) <= 0.7
+    await bed.sampler.close()
+
+
+async def test_a_source_that_answers_one_question_slowly_still_answers_the_other(bed):
+    bed.load()
+    ask = bed.source.range
+
+    async def slow_for_pods(selector, seconds):
+        if "pod=~" in selector:
+            await bed.clock.sleep(5)
+        return await ask(selector, seconds)
+
+    bed.source.range = slow_for_pods
+    own = GuardSpec(name="own", judge=Threshold(0.1, 5.0, 20), query='{"errors":{"preset":"Pod"}}')
+    bed.sampler.subscribe(KEY, (errors_guard(), own), arms(), bed.clock.now())
+    await bed.clock.run(20)
+    newest = bed.sampler.readings(KEY)[0].last_sample
+    assert newest is not None
+    assert bed.clock.now() - newest <= 1.2
+
+
+async def test_targets_with_a_longer_interval_are_not_stale_between_their_scrapes(bed):
+    bed.source.interval = 15.0
+    bed.load()
+    bed.sampler.subscribe(KEY, (errors_guard(window=60.0),), arms(), bed.clock.now())
+    await bed.clock.run(60)
+    for _ in range(40):
+        await bed.clock.run(1)
+        assert bed.verdict(errors_guard(window=60.0)).verdict is Verdict.PASS

@@ -64,7 +64,6 @@ class Sampler:
         self._rate = queries_per_second
         self._subscriptions: dict[Key, _Subscription] = {}
         self._pollers: dict[str, Poller] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._missing: dict[Key, dict[str, Watch]] = {}
 
@@ -89,11 +88,9 @@ class Sampler:
 
     def forget_source(self, name: str) -> None:
         """Close a source because it changed or is gone; open it again for those who need it."""
-        poller, task = self._pollers.pop(name, None), self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
+        poller = self._pollers.pop(name, None)
         if poller is not None:
-            closing = asyncio.ensure_future(poller.source.close())
+            closing = asyncio.ensure_future(poller.close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         for key, wanted in list(self._subscriptions.items()):
@@ -132,15 +129,11 @@ class Sampler:
 
     async def close(self) -> None:
         """End all sampling and close the sources."""
-        tasks = [*self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
-        for poller in self._pollers.values():
-            await poller.source.close()
+        pollers = [*self._pollers.values()]
         self._pollers.clear()
-        self._tasks.clear()
         self._subscriptions.clear()
+        closing = (poller.close() for poller in pollers)
+        await asyncio.gather(*closing, *self._closing, return_exceptions=True)
 
     def _reading(self, key: Key, guard: GuardSpec) -> Reading:
         poller = self._pollers.get(guard.source)
@@ -148,7 +141,7 @@ class Sampler:
         if poller is not None and part is not None:
             for watch in part.watches:
                 if watch.guard == guard:
-                    return watch.reading(self._clock.now(), poller.phases.interval)
+                    return watch.reading(self._clock.now())
         return Reading(guard.name, (), (), "SourceMissing", None)
 
     def _watches(self, key: Key) -> list[Watch]:
@@ -225,7 +218,6 @@ class Sampler:
             rate = min(self._rate, getattr(source, "queries_per_second", self._rate))
             poller = Poller(source, self._clock, self._on_reading, rate)
             self._pollers[name] = poller
-            self._tasks[name] = asyncio.get_running_loop().create_task(poller.run())
         return poller
 
 

@@ -15,7 +15,7 @@ from leadsman.adapters.presets.patterns import checked
 from leadsman.adapters.presets.question import router_total, seconds_of, shape_of
 from leadsman.adapters.presets.shape import QueryInvalidError, label_name, literal, quoted
 from leadsman.runtime.sampling.evidence import new_tally
-from leadsman.runtime.sampling.plan import bounds_selector, plan, selector_of
+from leadsman.runtime.sampling.plan import bounds_selector, family_of, queries_of, selector_of
 
 ARMS = Arms(
     namespace="default",
@@ -393,28 +393,34 @@ def many(count):
 
 def test_errors_and_latency_of_many_rollouts_are_one_query():
     slow = {"latency": {"preset": "Traefik", "above": "250ms"}}
-    arms = Arms("default", ARMS.canary, ARMS.stable, ARMS.routes)
-    queries = plan([*many(40), tally(slow, arms), tally(ERRORS, arms)], most=4)
-    assert len(queries) == 1
-    assert len(queries[0].tallies) == 42
-    assert 'le=~"|0\\\\.25"' in queries[0].selector
+    tallies = [*many(40), tally(slow, ARMS), tally(ERRORS, ARMS)]
+    assert len({family_of(each.shape) for each in tallies}) == 1
+    (query,) = queries_of(tallies, most=4)
+    assert len(query.tallies) == 42
+    assert 'le=~"|0\\\\.25"' in query.selector
 
 
 def test_long_plans_are_cut_and_very_long_ones_make_longer_queries_not_more():
-    queries = plan(many(150), most=4)
+    queries = queries_of(many(150), most=4)
     assert 2 <= len(queries) <= 4
     assert all(len(query.selector) <= 8192 + 200 for query in queries)
-    assert len(plan(many(900), most=4)) <= 4
-    assert sum(len(query.tallies) for query in plan(many(900), most=4)) == 900
+    assert len(queries_of(many(900), most=4)) <= 4
+    assert len(queries_of(many(900), most=1)) == 1
+    assert sum(len(query.tallies) for query in queries_of(many(900), most=4)) == 900
 
 
 def test_namespaces_share_a_query_and_different_matchers_do_not():
     other = Arms("other", ARMS.canary, ARMS.stable, ARMS.routes)
     own = {"errors": {"preset": "Pod"}}
-    assert len(plan([tally(own, ARMS), tally(own, other)], most=4)) == 1
-    assert len(plan([tally(own, ARMS), tally(RATIO, ARMS), tally(ERRORS, ARMS)], most=4)) == 3
+
+    def families(*pairs):
+        return {family_of(tally(question, arms).shape) for question, arms in pairs}
+
+    assert len(families((own, ARMS), (own, other))) == 1
+    assert len(families((own, ARMS), (RATIO, ARMS), (ERRORS, ARMS))) == 3
 
 
 def test_arms_that_are_not_known_yet_are_not_asked_for():
     nobody = Arms("default", ArmNames(), ArmNames(), (("HTTPRoute", "shop"),))
-    assert plan([tally(ERRORS, nobody), tally({"errors": {"preset": "Pod"}}, nobody)], most=4) == ()
+    assert shape_of(ERRORS, nobody).asked == ()
+    assert shape_of({"errors": {"preset": "Pod"}}, nobody).asked == ()

@@ -16,12 +16,14 @@ from leadsman.guards.counters import ArmName, Counts
 from leadsman.guards.judges import Threshold, judge
 from leadsman.guards.verdict import Judged, Verdict
 from leadsman.guards.windows import Reading
+from leadsman.runtime.sampling.phases import UNKNOWN_INTERVAL
 
 KEEP_MORE = 30.0
 """Seconds of evidence kept beyond the longest window."""
 SLACK = 1.0
 """Seconds that a sample may be late beyond two scrapes before it is stale."""
 _WINDOW = 30.0
+_TARGETS = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +44,18 @@ class Tally:
     bucketed: set[ArmName] = field(default_factory=set)
     bounds: str = ""
     bounds_asked: float = float("-inf")
+    intervals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def interval(self) -> float:
+        """The distance of scrapes in seconds, the longest of its targets'."""
+        return max(self.intervals.values(), default=UNKNOWN_INTERVAL)
+
+    def learn_interval(self, target: str, seconds: float) -> None:
+        """Note the distance of a target's scrapes; targets of long ago are forgotten in time."""
+        if len(self.intervals) > _TARGETS:
+            self.intervals.clear()
+        self.intervals[target] = seconds
 
     def saw(self, arm: ArmName, role: Role) -> None:
         """Note that a series of this role exists."""
@@ -73,14 +87,14 @@ class Watch:
         """The window that the judge looks at, in seconds."""
         return window_of(self.guard)
 
-    def reading(self, now: float, interval: float) -> Reading:
-        """Return what is known at `now`; `interval` is the scrapes' distance, both in seconds."""
+    def reading(self, now: float) -> Reading:
+        """Return what is known at `now`, Unix seconds."""
         tally = self.tally
         if tally is None:
             return Reading(self.guard.name, (), (), self.error, None)
-        counts, fresh_from = tally.counts, now - 2 * interval - SLACK
+        counts, fresh_from = tally.counts, now - 2 * tally.interval - SLACK
         last = counts.arms["canary"].last
-        error = self._error(tally, now, fresh_from, interval)
+        error = self._error(tally, now, fresh_from)
         if error:
             return Reading(self.guard.name, (), (), error, last)
         number = max(1, self.guard.trigger.consecutive)
@@ -90,9 +104,9 @@ class Watch:
         canary = counts.windows("canary", self.width, number)
         return Reading(self.guard.name, canary, stable, "", last)
 
-    def news(self, now: float, interval: float) -> bool:
+    def news(self, now: float) -> bool:
         """Judge, and return whether somebody should look: another verdict, or a newer Fail."""
-        judged = self.judged(now, interval)
+        judged = self.judged(now)
         word = (judged.verdict.value, judged.reason.value)
         at = judged.at if judged.at is not None else float("-inf")
         newer_fail = judged.verdict is Verdict.FAIL and at > self.told_at
@@ -101,9 +115,9 @@ class Watch:
         self.told, self.told_at = word, at
         return True
 
-    def judged(self, now: float, interval: float) -> Judged:
+    def judged(self, now: float) -> Judged:
         """Return the judgement of the newest window."""
-        return judge(self.guard.judge, self.reading(now, interval))
+        return judge(self.guard.judge, self.reading(now))
 
     def why(self) -> str:
         """Return a sentence about what is wrong, "" if nothing is."""
@@ -115,7 +129,7 @@ class Watch:
         return self.tally.detail
 
     @staticmethod
-    def _error(tally: Tally, now: float, fresh_from: float, interval: float) -> str:
+    def _error(tally: Tally, now: float, fresh_from: float) -> str:
         last = tally.counts.last
         if last is not None and last >= fresh_from:
             return "NoSuchBucket" if tally.lacks_bucket() else ""
@@ -123,7 +137,7 @@ class Watch:
             return tally.error
         if last is not None:
             return "Stale"
-        early = now - tally.counts.since < 3 * interval + SLACK
+        early = now - tally.counts.since < 3 * tally.interval + SLACK
         return "Pending" if early or not tally.answered else "Empty"
 
 

@@ -53,6 +53,12 @@ class Phases:
         """How long after its time a sample is expected to be readable, in seconds."""
         return self._delay
 
+    def fits(self, polls_per_second: float) -> bool:
+        """Return whether so many polls a second suffice to follow every phase."""
+        if not self._targets:
+            return True
+        return self._clusters() <= max(1.0, polls_per_second * self.interval - 0.5)
+
     def polled(self, asked: float, received: float, seen: Mapping[str, Iterable[float]]) -> None:
         """Learn from one answer: the sample times of each target, oldest first."""
         self._asked = asked
@@ -68,7 +74,7 @@ class Phases:
         """Return when to ask next, None if nothing is known about the targets."""
         if not self._targets or not self._certain:
             return None
-        if self._clusters() > polls_per_second * self.interval - 1:
+        if not self.fits(polls_per_second):
             return max(now, self._asked + 1 / polls_per_second)
         dues = sorted(self._due(target) for target in self._targets.values())
         together = [due for due in dues if due <= dues[0] + _GROUP]

@@ -8,10 +8,10 @@ queries than a second allows, longer ones are the lesser evil.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from leadsman.adapters.presets.shape import literal, quoted
+from leadsman.adapters.presets.shape import Shape, literal, quoted
 from leadsman.runtime.sampling.evidence import Tally
 
 LENGTH = 8192
@@ -25,21 +25,22 @@ class Query:
     tallies: tuple[Tally, ...]
 
 
-def plan(tallies: Iterable[Tally], most: int, length: int = LENGTH) -> tuple[Query, ...]:
-    """Return the queries that serve all tallies: if possible at most `most`, each of `length`."""
-    families: dict[tuple[object, ...], list[Tally]] = {}
-    for tally in tallies:
-        shape = tally.shape
-        if shape.asked:
-            family = (shape.arm_label, bool(shape.namespace), *shape.matchers)
-            families.setdefault(family, []).append(tally)
-    total = sum(_size(tally) for members in families.values() for tally in members)
-    room = max(length, total // max(1, most - len(families)) + 1)
-    return tuple(
-        Query(selector_of(chunk), tuple(chunk))
-        for members in families.values()
-        for chunk in _chunks(members, room)
-    )
+Family = tuple[object, ...]
+
+
+def family_of(shape: Shape) -> Family:
+    """Return what shapes must have in common to share a query."""
+    return (shape.arm_label, bool(shape.namespace), *shape.matchers)
+
+
+def queries_of(tallies: Sequence[Tally], most: int, length: int = LENGTH) -> tuple[Query, ...]:
+    """Return the queries that serve tallies of one family.
+
+    At most `most`, each of `length` characters; with very many tallies longer, but not more.
+    """
+    total = sum(_size(tally) for tally in tallies)
+    room = max(length, total // max(1, most - 1) + 1 if most > 1 else total)
+    return tuple(Query(selector_of(chunk), tuple(chunk)) for chunk in _chunks(tallies, room))
 
 
 def selector_of(tallies: Iterable[Tally]) -> str:
@@ -72,7 +73,7 @@ def bounds_selector(tally: Tally) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _chunks(members: list[Tally], room: int) -> list[list[Tally]]:
+def _chunks(members: Sequence[Tally], room: int) -> list[list[Tally]]:
     chunks: list[list[Tally]] = [[]]
     used = 0
     known: set[tuple[str, ...]] = set()

@@ -1,0 +1,257 @@
+"""One family of queries at one source: asked together, at the rhythm of its own targets.
+
+Families differ in what they scrape: a gateway has one phase, the pods of an application have many.
+Each has a loop of its own, so that a slow answer to one never delays another, and one that has to
+be spread evenly leaves the other locked to its scrapes. They share the source's budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import structlog
+
+from leadsman.adapters.presets.shape import Role
+from leadsman.guards.counters import ArmName, Counted
+from leadsman.ports import Answer, Clock, MetricsSource, Sample, Series
+from leadsman.runtime.sampling.budget import Budget
+from leadsman.runtime.sampling.evidence import Tally
+from leadsman.runtime.sampling.phases import Phases
+from leadsman.runtime.sampling.plan import Query, bounds_selector, queries_of
+
+_BLIND_POLL = 1.0
+_FAILING_POLL = 0.5
+_EAGER_SECONDS = 3.0
+_LEAST_GAP = 0.02
+_CLOSE = 0.001
+_BOUNDS_EVERY = 60.0
+_FORGET_SERIES = 600.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """A series that was seen: what it means to whom, and how far it was read."""
+
+    key: str
+    labels: Mapping[str, str]
+    target: str
+    routes: list[tuple[Tally, ArmName, Role]] = field(default_factory=list)
+    last: float = float("-inf")
+    touched: float = 0.0
+
+    def route(self, tally: Tally) -> None:
+        """Add a tally if the series belongs to it."""
+        role = tally.shape.role_of(self.labels)
+        arm = tally.shape.arm_of(self.labels) if role else None
+        if role is not None and arm is not None:
+            self.routes.append((tally, arm, role))
+            self.last = float("-inf")
+            tally.saw(arm, role)
+
+
+class Group:
+    """Asks one family's queries and feeds its tallies. `after` is called after each poll."""
+
+    def __init__(
+        self, source: MetricsSource, clock: Clock, budget: Budget, after: Callable[[], None]
+    ) -> None:
+        self.phases = Phases()
+        self.queries: tuple[Query, ...] = ()
+        self.share = float(budget.rate)
+        self._source = source
+        self._clock = clock
+        self._budget = budget
+        self._after = after
+        self._tallies: tuple[Tally, ...] = ()
+        self._known: dict[tuple[tuple[str, str], ...], _Known] = {}
+        self._polls = 0
+        self._eager_until = 0.0
+        self._last_poll = float("-inf")
+        self._wake = asyncio.Event()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether polls follow the scrapes, and are not spread evenly."""
+        return self.phases.fits(self.share)
+
+    def serve(self, tallies: tuple[Tally, ...], most: int) -> None:
+        """Serve these tallies from now on, with at most `most` queries a poll if possible."""
+        alive, before = set(map(id, tallies)), set(map(id, self._tallies))
+        for known in self._known.values():
+            known.routes = [route for route in known.routes if id(route[0]) in alive]
+            for tally in tallies:
+                if id(tally) not in before:
+                    known.route(tally)
+        if alive - before:
+            self._eager_until = self._clock.monotonic() + _EAGER_SECONDS
+        if alive != before:
+            self._tallies = tallies
+            self.queries = queries_of(tallies, most)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled. An unexpected error is logged and does not end the loop."""
+        while True:
+            await self._pause(self._wait())
+            if not self.queries or self._wait() > _CLOSE:
+                continue
+            try:
+                await self.poll()
+            except Exception as error:  # noqa: BLE001 - sampling must outlive any surprise
+                # Without the traceback: an exception's text may quote what the source sent.
+                log.error("sampling failed", error=type(error).__name__)  # noqa: TRY400
+                await self._clock.sleep(_BLIND_POLL)
+
+    async def poll(self) -> None:
+        """Ask once for everything, take what came, and let it be judged."""
+        queries = self.queries
+        asked = self._clock.now()
+        self._last_poll = self._clock.monotonic()
+        self._budget.spend(self._last_poll, len(queries))
+        margin = 2 * self.phases.interval + 0.5
+        answers = await asyncio.gather(
+            *(
+                self._source.range(query.selector, _behind(query, asked) + margin)
+                for query in queries
+            )
+        )
+        received = self._clock.now()
+        self._polls += 1
+        for query, answer in zip(queries, answers, strict=True):
+            _note(query, answer, asked)
+        seen = self._feed([series for answer in answers for series in answer.series], received)
+        self.phases.polled(asked, received, {name: sorted(times) for name, times in seen.items()})
+        self._after()
+        await self._look_for_bounds()
+
+    def _wait(self) -> float:
+        """Return how many seconds to wait before the next poll."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        cost = len(self.queries)
+        if cost == 0:
+            return _BLIND_POLL
+        earliest = max(self._last_poll + _LEAST_GAP, self._budget.earliest(cost))
+        at = self.phases.next(now, self.share)
+        failing = any(tally.error for tally in self._tallies)
+        if at is None or failing:
+            eager = 1 / self.share if monotonic < self._eager_until else _BLIND_POLL
+            wanted = self._last_poll + (max(_FAILING_POLL, 1 / self.share) if failing else eager)
+        else:
+            # Bounded by the clock that never jumps: a set clock must not stop the polls.
+            latest = self._last_poll + 1.25 * self.phases.interval
+            wanted = min(monotonic + (at - now), latest)
+        return max(0.0, max(earliest, wanted) - monotonic)
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        if seconds <= 0:
+            return
+        waiting = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._wake.wait()),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _feed(self, answer: list[Series], now: float) -> dict[str, set[float]]:
+        """Feed the tallies; return the sample times of the targets whose rhythm matters."""
+        batches: dict[int, tuple[Tally, list[Counted]]] = {}
+        canaries: dict[str, set[float]] = {}
+        others: dict[str, set[float]] = {}
+        for series in answer:
+            known = self._recognised(series)
+            known.touched = now
+            if not known.routes or not series.samples:
+                continue
+            is_canary = any(arm == "canary" for _, arm, _ in known.routes)
+            times = (canaries if is_canary else others).setdefault(known.target, set())
+            times.update(sample.time for sample in series.samples)
+            if series.samples[-1].time <= known.last:
+                continue
+            known.last = series.samples[-1].time
+            interval = shortest_gap(series.samples)
+            samples = [(sample.time, sample.value) for sample in series.samples]
+            for tally, arm, role in known.routes:
+                if interval:
+                    tally.learn_interval(known.target, interval)
+                item = Counted(known.key, known.target, arm, role.total, role.bad, samples)
+                batches.setdefault(id(tally), (tally, []))[1].append(item)
+        for tally, batch in batches.values():
+            tally.counts.feed(batch)
+        self._forget(now)
+        # Without a canary series yet, the stable arm's targets tell the rhythm.
+        return canaries or others
+
+    def _recognised(self, series: Series) -> _Known:
+        identity = tuple(sorted(series.labels.items()))
+        known = self._known.get(identity)
+        if known is None:
+            known = _Known(repr(identity), dict(series.labels), target_of(series.labels))
+            for tally in self._tallies:
+                known.route(tally)
+            self._known[identity] = known
+        return known
+
+    def _forget(self, now: float) -> None:
+        if self._polls % 256 == 0:
+            old = [
+                key for key, known in self._known.items() if now - known.touched > _FORGET_SERIES
+            ]
+            for key in old:
+                del self._known[key]
+
+    async def _look_for_bounds(self) -> None:
+        """For a histogram without the wanted bucket, ask once a minute which ones there are."""
+        now = self._clock.monotonic()
+        for tally in self._tallies:
+            if not tally.lacks_bucket() or now - tally.bounds_asked < _BOUNDS_EVERY:
+                continue
+            if self._budget.earliest(1) > now:
+                return
+            tally.bounds_asked = now
+            self._budget.spend(now, 1)
+            answer = await self._source.range(bounds_selector(tally), 3 * self.phases.interval)
+            texts = {series.labels.get("le", "") for series in answer.series}
+            tally.bounds = ", ".join(sorted(texts - {""}, key=_bound)[:40])
+            return
+
+
+def _behind(query: Query, now: float) -> float:
+    """Return how many seconds ago all of a query's tallies had been asked."""
+    return max(0.0, *(now - tally.covered for tally in query.tallies))
+
+
+def _note(query: Query, answer: Answer, asked: float) -> None:
+    for tally in query.tallies:
+        tally.error, tally.detail = answer.error, answer.detail
+        if not answer.error:
+            tally.answered, tally.covered = True, asked
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("inf")
+
+
+def shortest_gap(samples: tuple[Sample, ...]) -> float:
+    """Return the least distance of samples in seconds, 0 if there are not two."""
+    times = [sample.time for sample in samples]
+    return min((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+
+def target_of(labels: Mapping[str, str]) -> str:
+    """Return what was scraped to get a series, "" if its labels do not say."""
+    if not labels.get("instance") and not labels.get("pod"):
+        return ""
+    return "|".join(labels.get(name, "") for name in ("job", "instance", "namespace", "pod"))
