@@ -67,7 +67,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for app in item.stash.get(_APPS, []):
             for title, text in app.diagnosis():
                 report.sections.append((f"{title} of {app.namespace}", text))
+            _keep(app, report)
     return report  # type: ignore[return-value]
+
+
+def _keep(app: App, report: pytest.TestReport) -> None:
+    """Writes a failure down at once: a run with many workers reports only at its end."""
+    folder = app.place.cluster.kubeconfig.parent / "failures"
+    folder.mkdir(exist_ok=True)
+    parts = [f"{title}\n{text}\n" for title, text in report.sections]
+    text = "\n".join([report.nodeid, report.longreprtext, *parts])
+    (folder / f"{app.namespace}.txt").write_text(text)
 
 
 @pytest.fixture(scope="session")

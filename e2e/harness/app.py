@@ -288,6 +288,18 @@ class App:
                 return False
         return True
 
+    def served_grpc(self) -> bool:
+        """The gateway passes gRPC calls on: it neither knows no route nor no endpoint."""
+        url = f"{self.place.cluster.gateway_url}/grpc.health.v1.Health/Check"
+        headers = {"Host": self.host, "Content-Type": "application/grpc", "TE": "trailers"}
+        try:
+            answer = httpx.post(url, headers=headers, content=b"\0" * 5, trust_env=False)
+        except httpx.RemoteProtocolError:
+            return True  # the pod's gRPC server answered in a way that HTTP/1 cannot tell
+        except httpx.HTTPError:
+            return False
+        return answer.status_code not in (404, 503)
+
     def events(self, name: str = objects.NAME) -> list[Body]:
         """Events that regard the Rollout, the oldest first."""
         found = [

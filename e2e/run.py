@@ -1,0 +1,115 @@
+"""All end-to-end suites in one command: builds, boots a cluster, runs them, ends the cluster.
+
+    python -m e2e.run [-k EXPRESSION] [-n WORKERS] [--name BED] [--phase NAME] [pytest arguments]
+
+Three phases on one cluster: suites side by side, then those that disturb the cluster one by one,
+then the replay of every decision that was recorded. The last line has the totals of all phases as
+pytest prints them; the exit code is 1 when anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from e2e.cluster import session
+from e2e.cluster.errors import BedError
+
+REPLAY = "e2e/suites/test_records.py"
+WORDS = ("passed", "failed", "error", "skipped")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What pytest has counted."""
+
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+
+    def add(self, line: str) -> None:
+        """Adds the counts of pytest's closing line."""
+        for word in WORDS:
+            for count in re.findall(rf"(\d+) {word}s?\b", line):
+                setattr(self, word, getattr(self, word) + int(count))
+
+    def told(self) -> str:
+        """The closing line."""
+        return f"{self.passed} passed, {self.failed + self.error} failed, {self.skipped} skipped"
+
+
+def phases(workers: int) -> dict[str, list[str]]:
+    """pytest's arguments of each phase."""
+    side_by_side = ["-m", "not disruptive", f"--ignore={REPLAY}", "e2e"]
+    if workers > 1:
+        side_by_side = ["-n", str(workers), "--dist", "worksteal", *side_by_side]
+    return {
+        "parallel": side_by_side,
+        "disruptive": ["-m", "disruptive", f"--ignore={REPLAY}", "e2e"],
+        "replay": [REPLAY],
+    }
+
+
+def run_phase(argv: Sequence[str], totals: Totals) -> int:
+    """Runs pytest, shows its output as it comes, and counts; its exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", *argv]
+    closing = ""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        if re.search(r"\d+ (passed|failed|errors?|skipped|deselected)\b.* in [\d.]+s", line):
+            closing = line
+    code = process.wait()
+    totals.add(closing)
+    if code not in (0, 1, 5):  # 5: nothing was selected
+        totals.error += 1
+    return 0 if code == 5 else code
+
+
+def inside(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    """All phases, with a cluster around this process."""
+    totals = Totals()
+    worst = 0
+    select = ["-k", given.k] if given.k else []
+    for name, argv in phases(given.n).items():
+        if given.phase and name not in given.phase:
+            continue
+        if given.k and name == "replay":
+            continue
+        begun = time.monotonic()
+        print(f"--- {name}", flush=True)
+        worst = max(worst, run_phase([*argv, *select, *rest], totals))
+        print(f"--- {name}: {time.monotonic() - begun:.0f} s", flush=True)
+    print(totals.told())
+    return 1 if worst or totals.failed or totals.error else 0
+
+
+def main() -> int:
+    """The entry point."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.run", description=__doc__)
+    parser.add_argument("-k", default="", help="only tests that match, as pytest's -k")
+    parser.add_argument("-n", type=int, default=3, help="suites side by side (default 3)")
+    parser.add_argument("--name", default=f"e2e-{os.getpid()}", help="name of the cluster")
+    parser.add_argument(
+        "--phase", action="append", choices=list(phases(1)), help="only this phase (repeatable)"
+    )
+    given, rest = parser.parse_known_args()
+    if session.attached():
+        return inside(given, rest)
+    try:
+        return session.run(given.name, [sys.executable, "-m", "e2e.run", *sys.argv[1:]])
+    except BedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
