@@ -412,3 +412,24 @@ def test_a_rule_that_names_something_else_is_not_taken():
         )
     )
     assert world.decide().why.reason == "AmbiguousRule"
+
+
+def test_a_deployment_held_before_its_adoption_is_adopted_by_the_set_that_serves():
+    held = at_rest(stable=None, target=target(), sets=(stable_set(),)).decide()
+    assert held.status.stable.revision == "old"
+
+
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [
+        ("nothing serves yet", ()),
+        ("two versions serve", (stable_set(replicas=2), canary_set(owner=Owner.DEPLOYMENT))),
+    ],
+)
+def test_a_hold_that_came_before_there_was_anything_to_protect_is_lifted(name, sets):
+    assert kinds(at_rest(stable=None, target=target(), sets=sets).decide()) == ["Unpause"], name
+
+
+def test_a_set_that_is_not_ready_yet_is_waited_for():
+    waiting = at_rest(stable=None, target=target(), sets=(stable_set(available=1),)).decide()
+    assert waiting.actions == ()

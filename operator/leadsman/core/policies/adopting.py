@@ -14,7 +14,7 @@ from leadsman.core.actions import (
     Unpause,
 )
 from leadsman.core.decision import Decision, Persist
-from leadsman.core.observation import Role
+from leadsman.core.observation import Owner, ReplicaSet, Role, Target
 from leadsman.core.spec import HoldMode
 from leadsman.core.status import Stable, Status
 from leadsman.core.view import View
@@ -75,14 +75,9 @@ def adopt(view: View) -> Decision | None:
         return None
     if target.deleting:
         return view.wait("adopt", "TargetMissing", f"Deployment {target.name} is being deleted")
-    found = view.new_set
-    if not target.complete or found is None:
-        what = "it is paused" if target.paused else "it is still rolling out"
-        return view.wait(
-            "adopt",
-            "Holding",
-            f"waiting for Deployment {target.name} to be complete before the first release: {what}",
-        )
+    found = view.new_set if target.complete else _serving(view, target)
+    if found is None:
+        return _not_adoptable(view, target)
     stable = Stable(target.uid, found.revision, found.template, target.replicas)
     return view.act(
         "adopt",
@@ -90,6 +85,43 @@ def adopt(view: View) -> Decision | None:
         f"revision {found.revision} is stable",
         status=replace(status, stable=stable, refused=None),
         persist=Persist.NOW,
+    )
+
+
+def _serving(view: View, target: Target) -> ReplicaSet | None:
+    """The one set that serves a Deployment which was held before it was ever adopted."""
+    if not target.paused:
+        return None
+    active = _active(view)
+    if len(active) != 1 or active[0].available < max(1, target.replicas):
+        return None
+    return active[0]
+
+
+def _active(view: View) -> list[ReplicaSet]:
+    return [one for one in view.seen.sets if one.owner is Owner.DEPLOYMENT and one.replicas > 0]
+
+
+def _not_adoptable(view: View, target: Target) -> Decision:
+    """Wait, or, where the hold came before there was anything to protect, lift it."""
+    active = len(_active(view))
+    if target.paused and (active == 0 or (active > 1 and view.seen.hold_policy)):
+        message = (
+            f"Deployment {target.name} was held before a version of it was complete:"
+            " it rolls out by itself first"
+        )
+        return view.act(
+            "adopt",
+            "Holding",
+            message,
+            Unpause(target.uid, target.resource_version),
+            Emit("HoldEnded", message),
+        )
+    what = "it is paused" if target.paused else "it is still rolling out"
+    return view.wait(
+        "adopt",
+        "Holding",
+        f"waiting for Deployment {target.name} to be complete before the first release: {what}",
     )
 
 

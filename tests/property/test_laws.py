@@ -1,0 +1,285 @@
+"""The laws as a state machine: whatever users, nodes, networks and crashes do, in any order.
+
+Each example is one Rollout's life on the cluster in memory. After it the faults end, and the state
+must come to rest, with users served and nothing of ours left (I6, I11). During it the oracles look
+at every stored change (I1, I2, I4) and at what may never happen: traffic raised in the dark (I7),
+a rollback that waits (I9), an exception (I10).
+
+EXAMPLES sets how many; the default is what `make test` promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from leadsman.errors import ConflictError, UnavailableError
+from leadsman.ports import DEPLOYMENT, HTTPROUTE, REPLICASET, ROLLOUT, SERVICE
+from leadsman.testing import Killed
+
+from .cluster import LRO, ROUTE, ROUTE_MANIFEST, TARGET, Lab, deployment, rollout
+from .oracles import watch
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "2000"))
+SHARDS = 8
+PLAN = {
+    "stages": [
+        {"name": "quarter", "weight": 25, "hold": "3s"},
+        {"name": "full", "weight": 100, "hold": "1s"},
+    ],
+    "settle": "1s",
+    "scaleDownDelay": "1s",
+    "progressDeadline": "30s",
+}
+
+
+class Life(RuleBasedStateMachine):
+    """One Rollout, everything that can happen to it, and the laws."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.lab: Lab | None = None
+        self.version = 1
+        self.deleted = False
+        self.foreign = 0
+
+    def go(self, seconds: float) -> None:
+        """Let time pass."""
+        assert self.lab is not None
+        self.runner.run(self.lab.run(seconds))
+
+    @initialize(
+        policies=st.sampled_from(["hold+freeze", "hold+freeze", "hold+freeze", "", None]),
+        paused=st.booleans(),
+    )
+    def start(self, policies: str | None, paused: bool) -> None:
+        """A team with a Deployment, a Service and a route applies a Rollout."""
+        spec = {"hold": "Paused"} if paused and policies is None else {}
+        self.lab = Lab(policies=policies, plan=PLAN, **spec)
+        self.oracle = watch(self.lab)
+        self.go(2)
+
+    # --- time ------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 8.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.go(seconds)
+
+    # --- users -----------------------------------------------------------------------------
+
+    @rule(back=st.integers(0, 2), bad=st.booleans())
+    def release(self, back: int, bad: bool) -> None:
+        """A new template, or one that was there before; it may be bad."""
+        self.version = max(1, self.version + 1 - back) if back else self.version + 1
+        name = f"v{self.version}"
+        if bad and name != "v1" and name not in self.lab.versions():
+            self.lab.metrics.bad.add(name)
+        self.lab.release(name)
+        self.go(0.1)
+
+    @rule(replicas=st.sampled_from([1, 2, 3, 5, 8]))
+    def scale(self, replicas: int) -> None:
+        """A person or an autoscaler scales."""
+        if self.lab.kube.peek(TARGET):
+            self.lab.scale(replicas)
+
+    @rule()
+    def resume(self) -> None:
+        """`kubectl rollout resume`, at any time."""
+        if self.lab.kube.peek(TARGET):
+            self.lab.kube.user_patch(TARGET, {"spec": {"paused": None}}, "kubectl-rollout")
+
+    @rule(weight=st.sampled_from([0, 10, 60, 100]))
+    def edit_route(self, weight: int) -> None:
+        """Somebody sets weights by hand while the arms are there."""
+        route = self.lab.kube.peek(ROUTE)
+        if route is None or len(route["spec"]["rules"][0]["backendRefs"]) != 2:
+            return
+        self.foreign += 1
+        where = "/spec/rules/0/backendRefs"
+        self.lab.kube.user_patch(
+            ROUTE,
+            [
+                {"op": "replace", "path": f"{where}/0/weight", "value": 100 - weight},
+                {"op": "replace", "path": f"{where}/1/weight", "value": weight},
+            ],
+        )
+
+    @rule()
+    def reapply_route(self) -> None:
+        """A pipeline applies the route's manifest again."""
+        self.foreign += 1
+        self.lab.kube.user_apply(ROUTE_MANIFEST)
+
+    @rule()
+    def delete_rollout(self) -> None:
+        """The Rollout is deleted, and applied again later."""
+        if self.lab.kube.peek(LRO):
+            self.lab.kube.user_delete(LRO)
+
+    @rule()
+    def apply_rollout(self) -> None:
+        """The Rollout is applied (again)."""
+        self.lab.kube.user_apply(rollout(plan=PLAN))
+
+    @rule()
+    def recreate_deployment(self) -> None:
+        """The Deployment is deleted and created anew."""
+        self.lab.kube.user_delete(TARGET)
+        self.go(0.5)
+        self.lab.kube.user_apply(deployment(f"v{self.version}", 2))
+
+    # --- nodes -----------------------------------------------------------------------------
+
+    @rule(which=st.integers(0, 9), ready=st.booleans())
+    def readiness(self, which: int, ready: bool) -> None:
+        """A pod's readiness changes."""
+        pods = [
+            p for p in self.lab.kube.pods("default") if "deletionTimestamp" not in p["metadata"]
+        ]
+        if pods:
+            self.lab.kube.kubelet.set_ready(
+                "default", pods[which % len(pods)]["metadata"]["name"], ready
+            )
+
+    @rule(which=st.integers(0, 9))
+    def evict(self, which: int) -> None:
+        """A node is drained."""
+        pods = [
+            p for p in self.lab.kube.pods("default") if "deletionTimestamp" not in p["metadata"]
+        ]
+        if pods:
+            self.lab.kube.kubelet.evict("default", pods[which % len(pods)]["metadata"]["name"])
+
+    # --- metrics ---------------------------------------------------------------------------
+
+    @rule(mode=st.sampled_from(["good", "Timeout", "Stale", "thin", "BadJSON", "Empty"]))
+    def metrics(self, mode: str) -> None:
+        """Prometheus has its moods."""
+        self.lab.metrics.mode = mode
+
+    # --- the operator and its way to the API -----------------------------------------------
+
+    @rule()
+    def crash(self) -> None:
+        """The operator loses its memory."""
+        self.lab.operator.crash()
+
+    @rule(writes=st.integers(1, 4), after=st.booleans())
+    def kill_at_write(self, writes: int, after: bool) -> None:
+        """The operator is killed before or after one of its next writes."""
+        faults = self.lab.kube.faults
+        left = [writes]
+
+        def hook(_write) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                faults.before_write = faults.after_write = None
+                raise Killed
+
+        faults.before_write, faults.after_write = (None, hook) if after else (hook, None)
+
+    @rule(
+        verb=st.sampled_from(["patch", "create", "delete", "get", "list"]),
+        kind=st.sampled_from([None, DEPLOYMENT, REPLICASET, SERVICE, HTTPROUTE, ROLLOUT]),
+        error=st.sampled_from(
+            [UnavailableError(500, "InternalError", "x"), ConflictError(409, "Conflict", "x")]
+        ),
+        times=st.integers(1, 3),
+        after=st.booleans(),
+    )
+    def fail(self, verb, kind, error, times, after) -> None:
+        """Some requests fail, or succeed with their answers lost."""
+        lost = after and isinstance(error, UnavailableError)
+        self.lab.kube.fail_next(verb, kind, error, times, after_applying=lost)
+
+    @precondition(lambda self: self.lab is not None)
+    @rule(frozen=st.booleans())
+    def gateway(self, frozen: bool) -> None:
+        """The gateway's conditions lag."""
+        self.lab.kube.gateway.status_frozen = frozen
+        if not frozen:
+            self.lab.kube.gateway.thaw()
+
+    # --- the laws --------------------------------------------------------------------------
+
+    @invariant()
+    def oracles(self) -> None:
+        """I1, I2, I4 over every change so far."""
+        if self.lab is not None:
+            self.oracle.check()
+
+    def teardown(self) -> None:
+        """I6 and I11: when the faults end, all comes to rest, and then nothing is written."""
+        if self.lab is None:
+            return
+        try:
+            lab = self.lab
+            lab.kube.faults.clear()
+            lab.metrics.mode = "good"
+            lab.kube.gateway.status_frozen = False
+            lab.kube.gateway.thaw()
+            for pod in lab.kube.pods("default"):
+                lab.kube.kubelet.set_ready("default", pod["metadata"]["name"], True)
+            taken = self.runner.run(lab.until_rest(150))
+            assert taken <= 150
+            writes = len(lab.kube.operator_writes)
+            self.runner.run(lab.run(30))
+            assert len(lab.kube.operator_writes) == writes, "writes at rest"
+            lab.assert_given_back()
+            self.oracle.check()
+            self.served(lab)
+        finally:
+            self.runner.close()
+
+    def served(self, lab: Lab) -> None:
+        """Every request of the route meets a ready pod of one version: the stable one."""
+        traffic = lab.kube.traffic("default", "shop")
+        assert traffic.lost == 0, f"lost {traffic.lost}"
+        live = lab.kube.peek(TARGET)
+        assert live is not None
+        assert sum(lab.versions().values()) == live["spec"]["replicas"], lab.versions()
+        assert len(lab.versions()) == 1, lab.versions()
+
+
+def machine(seed: int) -> None:
+    """Run one shard of the examples."""
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=max(1, EXAMPLES // SHARDS),
+            stateful_step_count=10,
+            deadline=None,
+            derandomize=False,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+    del seed
+
+
+def shard(number: int):
+    """One test of its own for each shard, so that both cores have work."""
+
+    def test() -> None:
+        machine(number)
+
+    return test
+
+
+for _number in range(SHARDS):
+    globals()[f"test_the_laws_hold_{_number}"] = shard(_number)
