@@ -7,6 +7,7 @@ with it, and `clean_cgroups` removes the empty folders that stay behind.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -125,6 +126,7 @@ class BareCluster:
         namespace.make_network()
         namespace.make_mounts(layout.work)
         namespace.use_cluster_names(layout.work)
+        favour_pods()
         self._write_configuration()
         with ThreadPoolExecutor(8) as pool:
             self._start("etcd", programs.etcd(layout))
@@ -256,6 +258,24 @@ def containers(root: Path) -> list[str]:
         return sorted(path.name for path in tasks.iterdir())
     except OSError:
         return []
+
+
+PODS_GROUP = "k8s.io"
+FAVOUR = (("cpu", "cpu.shares", "16384"), ("", "cpu.weight", "10000"))
+"""Controller folder (cgroup v1, then v2), file, value."""
+
+
+def favour_pods() -> None:
+    """Gives the group of all pods the machine's ear.
+
+    All pods together are one group of the weight of one process: two busy test processes beside
+    the bed would otherwise take two thirds of the machine from everything that is measured.
+    """
+    for controller, name, value in FAVOUR:
+        group = Path("/sys/fs/cgroup") / controller / PODS_GROUP
+        with contextlib.suppress(OSError):
+            group.mkdir(exist_ok=True)
+            (group / name).write_text(value)
 
 
 def clean_cgroups(ids: Sequence[str]) -> None:
