@@ -1,0 +1,236 @@
+"""The status there and back: exact for what is remembered, total for whatever somebody made."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadsman.api.rolloutstatus import RolloutStatus
+from leadsman.core.status import (
+    HISTORY,
+    Attempt,
+    Condition,
+    Direction,
+    Display,
+    GuardStatus,
+    Heading,
+    Original,
+    Past,
+    Refused,
+    Stable,
+    StageStatus,
+    Status,
+)
+from leadsman.guards.verdict import Level, Verdict
+from leadsman.runtime.codec import decode_status, encode_status, percent
+from leadsman.runtime.codec_reading import share
+
+moments = st.integers(0, 4_000_000_000_000).map(lambda ms: ms / 1000)
+words = st.text("abcXYZ-9", min_size=1, max_size=20)
+texts = st.text(max_size=30).filter(lambda text: ": " not in text)
+counts = st.integers(0, 1000)
+shares = st.integers(0, 10_000).map(lambda n: float(share(percent(n / 10_000)) or 0.0))
+
+
+def maybe(strategy: Any) -> Any:
+    return st.none() | strategy
+
+
+guards = st.builds(
+    GuardStatus,
+    name=words,
+    verdict=st.sampled_from([one.value for one in Verdict]),
+    reason=words,
+    since=moments,
+    level=st.sampled_from([one.value for one in Level]),
+    value=maybe(shares),
+    limit=maybe(shares),
+    events=counts,
+    failing_since=maybe(moments),
+    no_data_since=maybe(moments),
+    state=texts,
+)
+attempts = st.builds(
+    Attempt,
+    id=words,
+    number=counts,
+    revision=words,
+    template=words,
+    direction=st.builds(
+        Direction, name=st.sampled_from(Heading), since=moments, reason=words, message=texts
+    ),
+    stage=st.builds(
+        StageStatus,
+        index=st.integers(0, 30),
+        name=words,
+        entered_at=moments,
+        wait_since=moments.filter(bool),
+        commanded_at=maybe(moments),
+        accepted_at=maybe(moments),
+        measuring_since=maybe(moments),
+        due_at=maybe(moments),
+    ),
+    started_at=moments,
+    weight=st.integers(0, 100),
+    max_weight=st.integers(0, 100),
+    replicas=counts,
+    base_replicas=counts,
+    frozen=texts,
+    version=texts,
+    took_over=st.booleans(),
+    pinned=st.booleans(),
+    foreign_writes=counts,
+    original=st.lists(
+        st.builds(
+            Original,
+            kind=words,
+            route=words,
+            index=counts,
+            rule=texts,
+            service=words,
+            backends=words,
+            owner=texts,
+        ),
+        max_size=3,
+    ).map(tuple),
+    guards=st.lists(guards, max_size=3).map(tuple),
+    routed_at=maybe(moments),
+    released_at=maybe(moments),
+    rested_at=maybe(moments),
+)
+statuses = st.builds(
+    Status,
+    observed_generation=counts,
+    stable=maybe(st.builds(Stable, uid=words, revision=words, template=words, replicas=counts)),
+    attempt=maybe(attempts),
+    refused=maybe(
+        st.builds(Refused, revision=words, template=words, reason=words, message=texts, at=moments)
+    ),
+    history=st.lists(
+        st.builds(
+            Past,
+            revision=words,
+            number=counts,
+            outcome=words,
+            started_at=moments,
+            ended_at=moments,
+            max_weight=st.integers(0, 100),
+            reason=st.sampled_from(["", "GuardFailed", "GuardFailed: errors 5%: too many"]),
+            version=texts,
+        ),
+        max_size=HISTORY,
+    ).map(tuple),
+    conditions=st.lists(
+        st.builds(
+            Condition,
+            type=words,
+            status=st.sampled_from(["True", "False", "Unknown"]),
+            reason=words,
+            message=texts,
+            since=moments,
+            generation=counts,
+        ),
+        max_size=3,
+    ).map(tuple),
+    display=st.builds(Display, *[texts] * len(fields(Display))),
+    hold_mode=texts,
+)
+
+
+@given(statuses)
+@settings(max_examples=60, deadline=None)
+def test_what_is_remembered_comes_back_exactly(status: Status) -> None:
+    found = decode_status(encode_status(status))
+    assert found.damaged == ()
+    assert found.status == status
+
+
+@given(attempts)
+@settings(max_examples=20, deadline=None)
+def test_every_field_of_an_attempt_is_in_the_api(attempt: Attempt) -> None:
+    tree = encode_status(Status(attempt=attempt))["attempt"]
+    declared = RolloutStatus.model_json_schema(by_alias=True)["$defs"]["Attempt"]["properties"]
+    assert set(tree) <= set(declared)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(statuses, st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_status_never_raises(status: Status, data: st.DataObject) -> None:
+    tree = encode_status(status)
+    for _ in range(data.draw(st.integers(1, 3))):
+        spot: Any = tree
+        while isinstance(spot, dict | list) and spot:
+            key = data.draw(
+                st.sampled_from(sorted(spot) if isinstance(spot, dict) else range(len(spot)))
+            )
+            if not isinstance(spot[key], dict | list) or data.draw(st.booleans()):
+                spot[key] = data.draw(junk)
+                break
+            spot = spot[key]
+    found = decode_status(tree)
+    encode_status(found.status)
+
+
+@given(junk)
+def test_any_tree_can_be_read(tree: object) -> None:
+    decode_status(tree)
+
+
+def test_what_cannot_be_read_is_dropped_and_named() -> None:
+    found = decode_status({"stable": {"uid": "u"}, "attempt": {"id": 3}, "history": [{}, 7]})
+    assert found.status == Status()
+    assert set(found.damaged) == {
+        "status.stable.revision",
+        "status.attempt.startedAt",
+        "status.history[0].revision",
+        "status.history[1]",
+    }
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    assert decode_status({"observedGeneration": 3, "newer": {"x": 1}}) == decode_status(
+        {"observedGeneration": 3}
+    )
+
+
+def test_texts_are_cut_to_what_the_schema_allows() -> None:
+    direction = Direction(Heading.ROLLING_BACK, 1.0, "R" * 100, "m" * 5000)
+    stage = StageStatus(0, "s", 1.0, 1.0)
+    attempt = Attempt("i", 1, "r", "t", direction, stage, 1.0)
+    tree = encode_status(Status(attempt=attempt))["attempt"]["direction"]
+    assert len(tree["reason"]) == 64
+    assert len(tree["message"]) == 1024
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (0.0, "0%"),
+        (1.0, "100%"),
+        (0.004, "0.4%"),
+        (0.1, "10%"),
+        (0.12345678, "12.35%"),
+        (0.00001, "0.001%"),
+        (None, None),
+    ],
+)
+def test_shares_as_people_read_them(value: float | None, says: str | None) -> None:
+    assert percent(value) == says
+
+
+def test_released_is_said_in_one_word_for_the_freezing_policy() -> None:
+    stage = StageStatus(0, "s", 1.0, 1.0)
+    attempt = Attempt("i", 1, "r", "t", Direction(Heading.HANDING_OVER, 1.0), stage, 1.0)
+    assert encode_status(Status(attempt=attempt))["attempt"]["released"] is False
+    assert encode_status(Status(attempt=attempt))["attempt"]["direction"]["name"] == "HandingOver"
