@@ -433,3 +433,20 @@ def test_a_hold_that_came_before_there_was_anything_to_protect_is_lifted(name, s
 def test_a_set_that_is_not_ready_yet_is_waited_for():
     waiting = at_rest(stable=None, target=target(), sets=(stable_set(available=1),)).decide()
     assert waiting.actions == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "total", "kept"),
+    [
+        ("near", 0.003, 1100, True),
+        ("twice the events", 0.001, 2000, True),
+        ("more than twice", 0.001, 2001, False),
+        ("a tenth of the limit away", 0.008, 1000, False),
+        ("a warning", 0.046, 1000, False),
+    ],
+)
+def test_figures_that_are_no_news_are_not_written_again(name, bad, total, kept):
+    world = middle()
+    first = world.decide().status
+    again = world.but(status=first, readings=(reading(bad, total=total),)).decide()
+    assert (again.status.attempt.guards is first.attempt.guards) is kept, name

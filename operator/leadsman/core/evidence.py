@@ -12,7 +12,7 @@ from operator import is_
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus
 from leadsman.guards.judges import judge
-from leadsman.guards.verdict import Judged, Reason, Verdict, level_of
+from leadsman.guards.verdict import WARNING_BAND, Judged, Reason, Verdict, level_of
 from leadsman.guards.windows import Reading
 
 UNREAD = "Pending"
@@ -97,11 +97,7 @@ def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -
         state = before.state
         if before.verdict == verdict and before.reason == reason:
             since = before.since
-            if (
-                before.events == judged.events
-                and before.value == judged.value
-                and before.limit == judged.limit
-            ):
+            if verdict is not _FAIL and _near(before, judged):
                 return before
     if verdict is _FAIL:
         failing = before.failing_since if before is not None else None
@@ -122,6 +118,25 @@ def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -
         failing,
         blind,
         state,
+    )
+
+
+def _near(before: GuardStatus, judged: Judged) -> bool:
+    """The figures are so close to the remembered ones that people would not call it news.
+
+    Within a tenth of the limit, half to twice the events, and no warning: then what is remembered
+    stands, and a hold in which nothing happens writes nothing. A Fail is always told exactly.
+    """
+    limit, old, new = judged.limit, before.value, judged.value
+    if limit != before.limit or before.level != "None":
+        return False
+    if new is None or old is None or limit is None:
+        return new is old and before.events == judged.events
+    band = limit * WARNING_BAND
+    return (
+        -band <= new - old <= band
+        and new < limit - band
+        and before.events <= 2 * judged.events <= 4 * before.events
     )
 
 
