@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,8 +29,8 @@ from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
 from tests.contract.test_metrics_contract import MetricsContract
 
-NAMESPACE = "metrics-suite"
-HOST = "metrics.example.com"
+NAMESPACE = f"metrics-{os.getpid()}"
+HOST = f"{NAMESPACE}.example.com"
 KEY = (NAMESPACE, "shop")
 RPS = 200
 ERRORS = GuardSpec("errors", Threshold(0.05, 5.0, 50), query='{"errors":{"preset":"Traefik"}}')
@@ -48,6 +49,7 @@ OWN = GuardSpec(
         }
     ),
 )
+pytestmark = pytest.mark.xdist_group("metrics")
 OWN_SLOW = GuardSpec(
     "own-slow",
     Threshold(0.05, 5.0, 50),
