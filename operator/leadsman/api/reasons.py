@@ -117,6 +117,9 @@ class Reason(_Documented):
     NOT_ROUTED = "NotRouted", "No rule of a route is seen."
     FOREIGN_WRITER = "ForeignWriter", "Somebody else writes the route; the message names whom."
 
+    # Hold
+    POLICY_MISSING = "PolicyMissing", "Nothing holds a new template before the operator sees it."
+
     # InClusterPinned
     PINNED = "Pinned", "Callers inside the cluster meet stable pods only."
     NOT_PINNED = "NotPinned", "Callers inside the cluster may meet both versions."

@@ -76,6 +76,7 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
             message if state == "stalled" else "",
         ),
         _available(view),
+        _held(view),
     ]
     if attempt is not None:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
@@ -118,6 +119,20 @@ def _available(view: View) -> tuple[str, str, str, str]:
     if view.status.stable is None:
         return ("Available", "Unknown", "NotAdopted", "no stable version is known yet")
     return ("Available", "True", "StableServes", "users are served")
+
+
+def _held(view: View) -> tuple[str, str, str, str]:
+    if view.spec.hold is HoldMode.PAUSED:
+        return ("Hold", "True", "Paused", "the Deployment stays paused between releases")
+    if view.seen.hold_policy:
+        return ("Hold", "True", "Policy", "the admission policy holds each new template back")
+    return (
+        "Hold",
+        "False",
+        "PolicyMissing",
+        "the admission policy leadsman-hold is not installed: a new template is held only after it"
+        " has begun to roll out; install it (Kubernetes 1.36 or newer), or set spec.hold: Paused",
+    )
 
 
 def _guards_passing(view: View) -> tuple[str, str, str, str]:
