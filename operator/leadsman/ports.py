@@ -225,8 +225,10 @@ class Workload(Protocol):
         """Its versions' sets, oldest first; `rollout` is the Rollout's uid."""
         ...
 
-    def pods(self, bodies: Iterable[Body], sets: Sequence[ReplicaSet]) -> tuple[Pod, ...]:
-        """The pods of these sets."""
+    def pods(
+        self, bodies: Iterable[Body], sets: Sequence[ReplicaSet], revision: str = ""
+    ) -> tuple[Pod, ...]:
+        """The pods of these sets, and those of the attempt's revision whose set is gone."""
         ...
 
     def canary(self, body: Body, rollout: Body, revision: str, replicas: int) -> Body:

@@ -161,6 +161,8 @@ def test_a_canary_that_never_had_traffic_goes_at_once():
 def test_the_route_waits_for_the_canary_pods_to_leave():
     leaving = rolling_back(ago=31, **{**EMPTY, "pods": pods(1)})
     assert leaving.decide().actions == ()
+    listed = rolling_back(ago=31, **{**EMPTY, "arms": arms(4, 1)})
+    assert listed.decide().actions == ()
     decision = rolling_back(ago=31, **EMPTY).decide()
     assert decision.actions == (Unpin("shop", "16"), RestoreRules((ORIGINAL,)))
 
@@ -169,7 +171,7 @@ def test_a_set_that_was_taken_over_is_scaled_down_and_given_back():
     world = rolling_back(ago=31, took_over=True)
     assert world.decide().actions == (ScaleCanary("shop-new", 0, "12"),)
     empty = canary_set(replicas=0, ready=0, available=0)
-    given = world.but(pods=pods(0), sets=(stable_set(), empty))
+    given = world.but(pods=pods(0), sets=(stable_set(), empty), arms=arms(4, 0))
     assert given.decide().actions == (GiveBack("shop-new", "uid-new", "12"),)
 
 

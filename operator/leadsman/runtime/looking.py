@@ -107,7 +107,9 @@ class Looker:
             self._routes(reading, listed, rollout),
         )
         sets = DEPLOYMENTS.sets(_of_target(set_bodies, deployment), deployment, spec.uid)
-        found_pods = DEPLOYMENTS.pods(pod_bodies, sets)
+        found_pods = DEPLOYMENTS.pods(
+            pod_bodies, sets, attempt.revision if attempt is not None else ""
+        )
         services = await self._services(reading, rollout, attempt, listed, routes, deployment)
         names = arm_names(tuple(services))
         arm_bodies, slices = await asyncio.gather(

@@ -214,6 +214,14 @@ def test_pods_of_other_owners_are_none_of_ours() -> None:
     assert [one.name for one in DEPLOYMENTS.pods([mine, pod()], sets)] == ["a"]
 
 
+def test_pods_of_the_attempt_count_while_their_deleted_set_is_gone_and_they_are_not() -> None:
+    reference = {"uid": "uid-gone", "controller": True}
+    labels = {"app": "shop", "pod-template-hash": "hash"}
+    left = pod(metadata={"name": "a", "labels": labels, "ownerReferences": [reference]})
+    assert DEPLOYMENTS.pods([left], ()) == ()
+    assert [one.name for one in DEPLOYMENTS.pods([left], (), "hash")] == ["a"]
+
+
 def test_the_canary_is_the_set_that_the_deployment_would_have_made() -> None:
     one = DEPLOYMENTS.canary(body(minReadySeconds=3), ROLLOUT, "hash", 2)
     assert one["metadata"]["name"] == "shop-hash"

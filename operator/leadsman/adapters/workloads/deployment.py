@@ -140,13 +140,20 @@ def _replica_set(
     )
 
 
-def pods(bodies: Iterable[Body], sets: Sequence[ReplicaSet]) -> tuple[Pod, ...]:
-    """Return the pods that the ReplicaSets control, by name; those of others are left out."""
+def pods(bodies: Iterable[Body], sets: Sequence[ReplicaSet], revision: str = "") -> tuple[Pod, ...]:
+    """Return the pods that the ReplicaSets control, by name; those of others are left out.
+
+    `revision` is the attempt's: its pods count as long as they are there, also when their set has
+    been deleted and the garbage collector has not come to them yet.
+    """
     ours = {one.uid for one in sets}
     found = []
     for body in bodies:
         reference = controller(body)
-        if reference is not None and reference.get("uid") in ours:
+        if reference is None:
+            continue
+        hashed = (body["metadata"].get("labels") or {}).get(HASH_LABEL)
+        if reference.get("uid") in ours or (revision and hashed == revision):
             found.append(pod(body))
     return tuple(sorted(found, key=lambda one: one.name))
 

@@ -22,9 +22,11 @@ class DeploymentWorkload:
         """See `deployment.replica_sets`."""
         return deployment.replica_sets(bodies, body, rollout)
 
-    def pods(self, bodies: Iterable[Body], sets: Sequence[ReplicaSet]) -> tuple[Pod, ...]:
+    def pods(
+        self, bodies: Iterable[Body], sets: Sequence[ReplicaSet], revision: str = ""
+    ) -> tuple[Pod, ...]:
         """See `deployment.pods`."""
-        return deployment.pods(bodies, sets)
+        return deployment.pods(bodies, sets, revision)
 
     def canary(self, body: Body, rollout: Body, revision: str, replicas: int) -> Body:
         """See `deployment_moves.canary_replica_set`."""
