@@ -22,7 +22,6 @@ from e2e.cluster.errors import MissingToolError
 from e2e.harness.api import Api
 from e2e.harness.app import App, Place
 from e2e.harness.installation import Installation
-from e2e.harness.priority import favour_pods
 
 SECONDS = 360
 """What a suite may take at the most; each of its waits has a shorter limit of its own."""
@@ -94,8 +93,7 @@ def place(cluster: Backend) -> Iterator[Place]:
     suite = cluster.kubeconfig.with_name("kubeconfig-suite")
     api = Api(suite if suite.exists() else cluster.kubeconfig)
     operator = Installation(cluster, api)
-    operator.install()
-    favour_pods(cluster)
+    operator.install(once=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""))
     yield Place(cluster, api, operator)
     api.close()
 
