@@ -34,9 +34,7 @@ LIMITS: dict[str, Limit] = {
         Limit(
             "rollback_query_rate", "1/s", "max", 4, "queries to the source meanwhile, of one second"
         ),
-        Limit(
-            "rollback_writes_before", "writes", "max", 0, "route writes before the breach"
-        ),
+        Limit("rollback_writes_before", "writes", "max", 0, "route writes before the breach"),
         Limit("rollback_failed_requests", "requests", "p50", 20, "30 % errors at 20 % of 200 rps"),
         Limit("rollback_api_requests", "requests", "max", 15, "from the evidence to rest"),
         Limit(

@@ -1,0 +1,1 @@
+"""The main job shown on a real cluster: a good release is promoted, a bad one is rolled back."""
