@@ -103,11 +103,11 @@ def _entry(manager: str, operation: str, version: str, time: str, paths: Iterabl
     }
 
 
-def _is(entry: Body, manager: str, operation: str) -> bool:
+def _is(entry: Body, manager: str, operation: str, subresource: str = "") -> bool:
     return (
         entry.get("manager") == manager
         and entry.get("operation") == operation
-        and not entry.get("subresource")
+        and entry.get("subresource", "") == subresource
     )
 
 
@@ -134,7 +134,9 @@ def _differences(
     return changed, gone, after
 
 
-def updated(kind: Kind, old: Body | None, new: Body, manager: str, time: str) -> Body:
+def updated(
+    kind: Kind, old: Body | None, new: Body, manager: str, time: str, subresource: str = ""
+) -> Body:
     """`new` with the owners after an Update by `manager`."""
     if not tracked(kind):
         return new
@@ -146,12 +148,13 @@ def updated(kind: Kind, old: Body | None, new: Body, manager: str, time: str) ->
     changed, gone, _ = _differences(kind, old, new)
     if not changed and not gone:
         return new
-    mine = [entry for entry in entries if _is(entry, manager, "Update")]
-    others = [entry for entry in entries if not _is(entry, manager, "Update")]
+    mine = [entry for entry in entries if _is(entry, manager, "Update", subresource)]
+    others = [entry for entry in entries if not _is(entry, manager, "Update", subresource)]
     others = _without(others, changed | gone)
     if changed:
         kept = _flat(mine[0].get("fieldsV1") or {}) - gone if mine else set()
-        others.append(_entry(manager, "Update", kind.api_version, time, kept | changed))
+        entry = _entry(manager, "Update", kind.api_version, time, kept | changed)
+        others.append({**entry, "subresource": subresource} if subresource else entry)
     elif mine:
         others.extend(_without(mine, gone))
     return {**new, "metadata": {**new["metadata"], "managedFields": others}}
@@ -214,6 +217,22 @@ def applied_by(
     if others == entries and "managedFields" in new["metadata"]:
         return {**new, "metadata": {**new["metadata"], "managedFields": entries}}
     return {**new, "metadata": {**new["metadata"], "managedFields": others}}
+
+
+def migrated(live: Body, before: str, after: str, keep: Path) -> list[Body] | None:
+    """The owners once `before` no longer updates but `after` applies what it owned.
+
+    kubectl does so when a manifest that was applied client-side is applied server-side for the
+    first time. The field `keep` is owned by nobody then. None when there is nothing to migrate.
+    """
+    entries: list[Body] = list(live["metadata"].get("managedFields") or ())
+    old = [entry for entry in entries if _is(entry, before, "Update")]
+    new = [entry for entry in entries if _is(entry, after, "Apply")]
+    if not old or not new:
+        return None
+    paths = _flat(old[0]["fieldsV1"]) | _flat(new[0]["fieldsV1"])
+    rest = [entry for entry in entries if entry not in (old[0], new[0])]
+    return [*rest, {**new[0], "fieldsV1": _nested(paths - {keep})}]
 
 
 def atomic_paths(kind: Kind) -> tuple[Path, ...]:

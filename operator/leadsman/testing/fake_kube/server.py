@@ -210,7 +210,7 @@ class Server:
             admitted = admit(ref, subresource, old, admitted, manager)
         check(ref.kind, admitted, old)
         if manager and applied is None and subresource != "status":
-            admitted = managed_fields.updated(ref.kind, old, admitted, manager, now)
+            admitted = managed_fields.updated(ref.kind, old, admitted, manager, now, subresource)
         stored = self._store(ref, old, admitted, dry_run)
         return scale_of(stored) if subresource == "scale" else stored
 

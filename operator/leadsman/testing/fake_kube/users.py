@@ -25,6 +25,8 @@ from leadsman.testing.fake_kube.patches import (
 from leadsman.testing.fake_kube.trees import clone, controller_of, dig, put, stamp
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+CLIENT_SIDE = "kubectl-client-side-apply"
+_LAST_APPLIED_PATH = ("f:metadata", "f:annotations", f"f:{LAST_APPLIED}")
 
 
 def _plain(tree: Any) -> Any:
@@ -87,7 +89,7 @@ class Users:
             manager = manager or "kubectl"
             stored, changed = self._apply_server_side(ref, body, manager, force=force)
         else:
-            manager = manager or "kubectl-client-side-apply"
+            manager = manager or CLIENT_SIDE
             stored, changed = self._apply_client_side(ref, body, manager)
         self._log("apply", ref, "", manager, body, changed=changed)
         return clone(stored)
@@ -116,13 +118,17 @@ class Users:
             return server.create(ref.kind, ref.namespace, body, manager, "Apply"), True
         if not force:
             managed_fields.refuse_conflicts(managed_fields.conflicts(ref.kind, live, body, manager))
-        gone = managed_fields.abandoned(ref.kind, live, body, manager)
-        stored = server.update(
-            ref,
-            lambda obj: without_paths(_laid_over(ref.kind, obj, body), gone),
-            manager=manager,
-            applied=body,
-        )
+
+        def change(obj: Body) -> Body:
+            gone = managed_fields.abandoned(ref.kind, obj, body, manager)
+            laid: Body = without_paths(_laid_over(ref.kind, obj, body), gone)
+            return laid
+
+        stored = server.update(ref, change, manager=manager, applied=body)
+        owners = managed_fields.migrated(stored, CLIENT_SIDE, manager, _LAST_APPLIED_PATH)
+        if owners is not None and manager == "kubectl":
+            server.update(ref, lambda obj: put(obj, ("metadata", "managedFields"), owners))
+            stored = server.update(ref, change, manager=manager, applied=body)
         return stored, stored is not live
 
     def user_patch(
