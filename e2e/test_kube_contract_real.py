@@ -61,11 +61,30 @@ class TestKubeApi(KubeContract):
         answer = await kube.patch(Ref(CONTROLLERREVISION, namespace, "terms"), [label])
         assert answer["data"] == body["data"]
 
-    async def test_metadata_is_listed_alone(self, kube: KubeApi, namespace: str) -> None:
+    async def test_versions_are_those_of_the_objects(self, kube: KubeApi, namespace: str) -> None:
         made = await kube.create(SERVICE, namespace, a_service())
-        (found,) = (await kube.metadata(SERVICE, namespace)).items
-        assert found["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
-        assert "spec" not in found
+        version = made["metadata"]["resourceVersion"]
+        assert await kube.versions(SERVICE, namespace) == {(namespace, "shop"): version}
+        assert int(await kube.latest(SERVICE, namespace)) >= int(version)
+
+    async def test_a_watch_tells_of_wanted_objects_only(
+        self, kube: KubeApi, namespace: str
+    ) -> None:
+        since = await kube.latest(SERVICE, namespace)
+        for name in ("other", "mine"):
+            await kube.create(SERVICE, namespace, a_service(name))
+        asked: list[str] = []
+
+        def wanted(_: str, name: str) -> bool:
+            asked.append(name)
+            return name == "mine"
+
+        watch = kube.watch(SERVICE, namespace, since=since, wanted=wanted)
+        async with asyncio.timeout(20):
+            event = await anext(watch)
+        await watch.aclose()  # type: ignore[attr-defined]
+        assert event.body["metadata"]["name"] == "mine"
+        assert asked == ["other", "mine"]
 
     async def test_a_wrong_value_is_invalid_even_where_something_was_tested(
         self, kube: KubeApi, namespace: str

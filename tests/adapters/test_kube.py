@@ -249,10 +249,21 @@ async def test_a_list_that_expires_between_chunks_is_read_again_as_a_whole(
     assert [sorted(r["query"]) for r in server.requests] == [["limit"], ["continue", "limit"], []]
 
 
-async def test_a_list_of_metadata_asks_for_nothing_else(api: KubeApi, server: Server) -> None:
-    server.answer = server.say({"metadata": {"resourceVersion": "1"}, "items": []})
-    await api.metadata(DEPLOYMENT, "ns")
+async def test_versions_are_read_page_by_page_from_metadata_alone(
+    api: KubeApi, server: Server
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        more = request.query.get("continue")
+        name = "b" if more else "a"
+        item = {"metadata": {"namespace": "ns", "name": name, "resourceVersion": "5"}}
+        about = {"resourceVersion": "9", **({} if more else {"continue": "x"})}
+        return web.json_response({"metadata": about, "items": [item]})
+
+    server.answer = answer
+    assert await api.versions(DEPLOYMENT, "ns") == {("ns", "a"): "5", ("ns", "b"): "5"}
     assert "as=PartialObjectMetadataList" in server.requests[0]["headers"]["Accept"]
+    assert await api.latest(DEPLOYMENT, "ns") == "9"
+    assert server.requests[-1]["query"] == {"limit": "1"}
 
 
 GENERIC = "the server rejected our request due to an error in our request"
@@ -390,6 +401,26 @@ async def test_a_silent_watch_is_noticed_and_closed(api: KubeApi, server: Server
     with pytest.raises(UnavailableError) as caught:
         await anext(watch)
     assert caught.value.reason == "Timeout"
+
+
+async def test_a_watch_parses_wanted_objects_and_bookmarks_only(
+    api: KubeApi, server: Server
+) -> None:
+    def event(name: str, rest: str = "}") -> bytes:
+        about = f'{{"name":"{name}","namespace":"ns","resourceVersion":"5"}}'
+        return f'{{"type":"ADDED","object":{{"kind":"X","metadata":{about}{rest}}}\n'.encode()
+
+    broken = event("other", rest=", this is not JSON")
+    server.stream(event("mine"), broken, line("BOOKMARK", "9"), event("mine"))
+    asked: list[tuple[str, str]] = []
+
+    def wanted(namespace: str, name: str) -> bool:
+        asked.append((namespace, name))
+        return name == "mine"
+
+    events = await collected(api.watch(DEPLOYMENT, since="4", wanted=wanted))
+    assert [event.type for event in events] == ["ADDED", "BOOKMARK", "ADDED"]
+    assert asked == [("ns", "mine"), ("ns", "other"), ("ns", "mine")]
 
 
 @pytest.mark.parametrize(

@@ -225,3 +225,18 @@ def test_a_source_that_changed_is_told_by_name_and_once(heard: Heard) -> None:
     heard.store.observe(METRICSSOURCE, thing("default", 90, namespace=""))
     heard.store.observe(METRICSSOURCE, thing("default", 91, namespace=""), deleted=True)
     assert names == ["default", "default"]
+
+
+def test_an_answer_from_before_a_deletion_does_not_undo_it(heard: Heard) -> None:
+    heard.store.observe(DEPLOYMENT, thing("shop", 5), deleted=True)
+    heard.store.put_target("ns", "shop", thing("shop", 4))
+    assert heard.store.deployment("ns", "shop") is None
+    heard.store.put_target("ns", "shop", thing("shop", 6, uid="second"))
+    assert heard.store.deployment("ns", "shop") is not None
+
+
+def test_reading_again_what_is_known_wakes_nobody(heard: Heard) -> None:
+    heard.store.put_target("ns", "shop", thing("shop", 4))
+    assert heard.since() == ["one"]
+    heard.store.put_target("ns", "shop", thing("shop", 4))
+    assert heard.since() == []

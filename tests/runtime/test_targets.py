@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from leadsman.errors import NotFoundError, UnavailableError
-from leadsman.ports import DEPLOYMENT, ROLLOUT, Body, Kind, Listing, Ref
+from leadsman.errors import ApiError, GoneError, NotFoundError, UnavailableError
+from leadsman.ports import ROLLOUT, Body, Kind, Ref, WatchEvent
 from leadsman.runtime.store import OwnStore
 from leadsman.runtime.targets import Targets
 from leadsman.testing.clock import FakeClock
@@ -26,7 +27,9 @@ class World:
         self.deployments: dict[str, int] = {"shop": 5, "stranger": 1}
         self.down = 0
         self.reads: list[str] = []
-        self.targets = Targets(self, self.clock, self.store, self.names)  # type: ignore[arg-type]
+        self.since: list[str] = []
+        self.events: asyncio.Queue[WatchEvent | ApiError | None] = asyncio.Queue()
+        self.targets = Targets(self, self.clock, self.store)
 
     async def get(self, ref: Ref) -> Body:
         self.reads.append(ref.name)
@@ -37,8 +40,30 @@ class World:
             raise NotFoundError(404, "NotFound", "")
         return thing(ref.name, self.deployments[ref.name])
 
-    async def names(self, kind: Kind, namespace: str = "") -> Listing:
-        return Listing(tuple(thing(n, v) for n, v in self.deployments.items()), "9")
+    async def latest(self, kind: Kind, namespace: str = "") -> str:
+        return "100"
+
+    async def versions(self, kind: Kind, namespace: str = "") -> dict[tuple[str, str], str]:
+        return {("ns", name): str(version) for name, version in self.deployments.items()}
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        since: str,
+        wanted: Callable[[str, str], bool] | None = None,
+    ) -> AsyncIterator[WatchEvent]:
+        self.since.append(since)
+        while (event := await self.events.get()) is not None:
+            if isinstance(event, ApiError):
+                raise event
+            about = event.body["metadata"]
+            if event.type == "BOOKMARK" or (wanted and wanted("ns", about["name"])):
+                yield event
+
+    def event(self, type_: str, name: str, version: int) -> None:
+        self.events.put_nowait(WatchEvent(type_, thing(name, version)))  # type: ignore[arg-type]
 
     def version(self) -> str | None:
         body = self.store.deployment("ns", "shop")
@@ -95,8 +120,44 @@ async def test_a_comparison_finds_a_deletion_that_no_event_told(world: World) ->
     assert world.store.deployment_known("ns", "shop")
 
 
-async def test_events_are_taken_for_governed_deployments(world: World) -> None:
+async def test_events_of_governed_deployments_are_taken(world: World) -> None:
     world.store.observe(ROLLOUT, thing("one", 1, target="shop"))
     await world.targets.settled()
-    world.store.observe(DEPLOYMENT, thing("shop", 8))
+    world.event("MODIFIED", "stranger", 7)
+    world.event("MODIFIED", "shop", 8)
+    await world.clock.turns()
     assert world.version() == "8"
+    assert world.store.deployment("ns", "stranger") is None
+    world.event("DELETED", "shop", 9)
+    await world.clock.turns()
+    assert world.version() is None
+
+
+async def test_a_watch_that_ends_goes_on_from_its_last_bookmark_without_a_read(
+    world: World,
+) -> None:
+    world.store.observe(ROLLOUT, thing("one", 1, target="shop"))
+    await world.targets.settled()
+    world.event("BOOKMARK", "", 140)
+    await world.clock.run(290)
+    world.events.put_nowait(None)
+    await world.clock.turns()
+    assert (world.since, world.reads) == (["100", "140"], ["shop"])
+
+
+@pytest.mark.parametrize("error", [GoneError(410, "Gone", ""), UnavailableError(0, "Timeout", "")])
+async def test_after_a_gap_every_target_is_read_again(world: World, error: ApiError) -> None:
+    world.store.observe(ROLLOUT, thing("one", 1, target="shop"))
+    await world.targets.settled()
+    del world.deployments["shop"]
+    world.events.put_nowait(error)
+    await world.clock.run(2)
+    assert (world.since, world.reads) == (["100", "100"], ["shop", "shop"])
+    assert world.version() is None
+
+
+async def test_a_server_that_ends_each_watch_at_once_is_not_polled_hot(world: World) -> None:
+    for _ in range(1000):
+        world.events.put_nowait(None)
+    await world.clock.run(30)
+    assert len(world.since) < 20

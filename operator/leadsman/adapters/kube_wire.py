@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,11 @@ from leadsman.ports import FIELD_MANAGER, Body, Kind, WatchEvent
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+NAMED = re.compile(
+    rb'"metadata":\{"name":"([^"\\\\]+)"(?:,"generateName":"[^"]*")?,"namespace":"([^"\\\\]+)"'
+)
+"""How the API server begins an object's metadata: always in this order."""
 
 Query = list[tuple[str, str]]
 
@@ -83,6 +89,12 @@ def watch_error(body: Body) -> ApiError:
     if body.get("reason") == "Expired":
         return GoneError(410, "Expired", str(body.get("message") or ""))
     return status_error(body)
+
+
+def named(line: bytes) -> tuple[str, str] | None:
+    """Namespace and name of the object in an event, without parsing it; None if not to be told."""
+    found = NAMED.search(line, 0, 4096)
+    return (found[2].decode(), found[1].decode()) if found else None
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

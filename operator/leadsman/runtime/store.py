@@ -48,6 +48,7 @@ class OwnStore:
         self._own: dict[Kind, dict[Key, Body]] = {kind: {} for kind in OWN}
         self._targets: dict[Key, set[Key]] = {}
         self._deployments: dict[Key, Body | None] = {}
+        self._deleted: dict[Key, str] = {}
 
     def rollout(self, key: Key) -> Body | None:
         """The Rollout with its status, or None."""
@@ -133,11 +134,16 @@ class OwnStore:
         key = (namespace, name)
         if not self.governs(*key):
             return
+        known, old = key in self._deployments, self._deployments.get(key)
         if body is None:
             self._deployments[key] = None
-        elif newer(body, self._deployments.get(key)):
+        elif self._deleted.get(key) == uid_of(body):
+            return
+        elif newer(body, old):
             self._deployments[key] = slim(body)
-        self._due(self._targets[key])
+        # Reading again what is known already, after a gap in the watch, is no news.
+        if not known or self._deployments[key] is not old:
+            self._due(self._targets[key])
 
     def _observe_deployment(self, key: Key, body: Body, *, deleted: bool) -> None:
         users = self._targets.get(key)
@@ -148,6 +154,7 @@ class OwnStore:
             if old is not None and uid_of(old) != uid_of(body):
                 return
             self._deployments[key] = None
+            self._deleted[key] = uid_of(body)
         elif newer(body, old):
             self._deployments[key] = slim(body)
         else:
@@ -185,6 +192,7 @@ class OwnStore:
             if not users:
                 self._targets.pop((key[0], before), None)
                 self._deployments.pop((key[0], before), None)
+                self._deleted.pop((key[0], before), None)
         if after:
             self._targets.setdefault((key[0], after), set()).add(key)
             if (key[0], after) not in self._deployments and self.on_target is not None:

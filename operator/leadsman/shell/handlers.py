@@ -1,4 +1,4 @@
-"""kopf's handlers: watch events into the store, and nothing else.
+"""kopf's handlers: watch events of our own kinds into the store, and nothing else.
 
 A handler never raises and never waits: kopf would hold back the object's next event, and what an
 event means is for the next pass to read.
@@ -13,7 +13,7 @@ import kopf
 import structlog
 
 from leadsman.adapters.kube import Credentials
-from leadsman.ports import DEPLOYMENT, Kind
+from leadsman.ports import Kind
 from leadsman.runtime.store import OWN, OwnStore
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ def registry(
     cancelled.
     """
     handlers = kopf.OperatorRegistry()
-    for kind in (*OWN, DEPLOYMENT):
+    for kind in OWN:
         _watch(handlers, store, kind)
 
     @kopf.on.login(registry=handlers)

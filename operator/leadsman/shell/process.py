@@ -88,7 +88,7 @@ class Process:
         )
         self._store = context.store
         self._store.on_due = self._scheduler.due
-        self._targets = Targets(kube, clock, self._store, kube.metadata)
+        self._targets = Targets(kube, clock, self._store, settings.namespaces)
         self._sweep = Sweep(
             kube,
             clock,
