@@ -49,7 +49,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What there is to show at one moment. `weight` is None while the route is the user's own."""
+    """What there is to show at one moment.
+
+    `weight` is the route's own, None while the route is the user's; `column_weight` is the column,
+    which follows when the weight has arrived.
+    """
 
     ready: str
     state: str
@@ -60,6 +64,7 @@ class Frame:
     version: str
     reason: str
     message: str
+    column_weight: str = ""
     stages: tuple[Stage, ...] = ()
     pods: tuple[Pods, ...] = ()
     verdicts: tuple[Guard, ...] = ()
@@ -107,6 +112,7 @@ def frame(
         version=str(display.get("version", "")),
         reason=str(told.get("reason", "")),
         message=str(told.get("message", "")),
+        column_weight=str(display.get("weight", "")),
         stages=_stages(plan, attempt, heading),
         pods=_pods(pods),
         verdicts=tuple(

@@ -13,6 +13,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from e2e.demo.script import in_words
+
 INK = "#1f2933"
 FAINT = "#cbd2d9"
 COLOURS = {"v1": "#52606d", "v2": "#0b7285", "v3": "#d9480f"}
@@ -52,7 +54,8 @@ def draw(found: dict[str, Any], folder: Path) -> list[Path]:
 def _span(found: dict[str, Any]) -> tuple[float, float]:
     """From a little before the first release to the last second of the load."""
     marks = [one["t"] for one in found["moments"]] or [0.0]
-    seconds = [one["t"] for one in found["seconds"]] or [marks[-1] + 10]
+    # The last second of the load is cut short by its end.
+    seconds = sorted({one["t"] for one in found["seconds"]})[:-1] or [marks[-1] + 10]
     return max(0.0, min(marks) - 4), max(seconds)
 
 
@@ -86,25 +89,29 @@ def _traffic(axes: Axes, found: dict[str, Any], first: float, last: float) -> No
             step="post",
             linewidth=0,
         )
-    steps = [(0.0, 0)] + [
-        (one["t"] - first, one["weight"]) for one in found["weights"] if one["t"] >= first
-    ]
-    axes.step(
-        [at for at, _ in steps] + [last - first],
-        [weight for _, weight in steps] + [steps[-1][1]],
-        where="post",
-        color=INK,
-        linewidth=1.6,
-        label="canary's weight on the route",
-    )
-    axes.set_ylim(0, 112)
+    before = [one["weight"] for one in found["weights"] if one["t"] < first]
+    steps = [(0.0, before[-1] if before else None)]
+    steps += [(one["t"] - first, one["weight"]) for one in found["weights"] if one["t"] >= first]
+    steps.append((last - first, steps[-1][1]))
+    # At rest there is no canary: the line pauses.
+    weights = [float("nan") if weight is None else weight for _, weight in steps]
+    axes.step([at for at, _ in steps], weights, where="post", color=INK, linewidth=1.8)
+    axes.set_ylim(0, 130)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_ylabel("share of requests, %")
-    for one in found["moments"]:
+    for number, one in enumerate(found["moments"]):
         at = one["t"] - first
-        axes.axvline(at, color=INK, linewidth=0.7, linestyle=(0, (2, 3)))
+        last_mark = number == len(found["moments"]) - 1
+        left = last_mark or number == 1
+        axes.axvline(at, ymax=0.96, color=INK, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.annotate(
-            one["what"], (at, 111), xytext=(3, -2), textcoords="offset points", va="top", fontsize=9
+            one["what"],
+            (at, 115 if last_mark else 128),
+            xytext=(-3 if left else 3, 0),
+            textcoords="offset points",
+            va="top",
+            ha="right" if left else "left",
+            fontsize=9,
         )
     for name, series in zip(versions, shares, strict=True):
         peak = max(range(len(series)), key=series.__getitem__)
@@ -139,7 +146,7 @@ def _failures(axes: Axes, found: dict[str, Any], first: float) -> None:
     took = found["evidence_to_weight_0_seconds"]
     title = f"Failed requests of all users: {found['failed']} of {found['requests']:,}"
     if took is not None:
-        title += f"; weight 0 came {took:.2f} s after the evidence"
+        title += f"; weight 0 came {in_words(took)} after the evidence"
     axes.set_title(title, loc="left", fontsize=10)
     _clean(axes)
 

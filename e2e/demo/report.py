@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from e2e.demo.script import Outcome
+from e2e.demo.script import Outcome, in_words
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def table(found: dict[str, Any]) -> Table:
     kept = f"{found['canary_pods_kept']} of {found['canary_pods']}"
     made.add_row("canary pods kept through the promotion", kept)
     took = found["evidence_to_weight_0_seconds"]
-    made.add_row("evidence to weight 0", "not seen" if took is None else f"{took:.2f} s")
+    made.add_row("evidence to weight 0", "not measured" if took is None else in_words(took))
     writes = found["api_writes"]
     made.add_row(
         "API writes of the operator, both releases",

@@ -32,12 +32,11 @@ VERDICTS = {"Pass": "green", "Fail": "bold red", "Inconclusive": "yellow", "NoDa
 
 def columns(frame: Frame) -> tuple[str, ...]:
     """What `kubectl get lro` prints, less the age."""
-    weight = "" if frame.weight is None else str(frame.weight)
     return (
         frame.ready,
         frame.state,
         frame.stage,
-        weight,
+        frame.column_weight,
         frame.guards,
         frame.next,
         frame.version,
@@ -92,7 +91,7 @@ class Screen:
         self._title = title
         self._started = time.monotonic()
         self._story: list[str] = []
-        self._before: tuple[str, ...] = ()
+        self._before: tuple[str | int | None, ...] = ()
         self._console = Console(highlight=False)
         self._live = (
             Live(console=self._console, refresh_per_second=4, get_renderable=self._render)
@@ -146,11 +145,13 @@ class Screen:
                 continue
             now = columns(frame)
             # NEXT moves with the stage and says nothing by itself.
-            told = now[:5] + now[6:]
+            told = (*now[:5], *now[6:], frame.weight)
             if told != self._before:
                 self._before = told
                 pairs = zip(HEADS, now, strict=True)
                 text = "  ".join(f"{head.lower()}={value}" for head, value in pairs if value)
+                route = "at rest" if frame.weight is None else f"{frame.weight} % canary"
+                text = f"{text}  (route: {route})"
                 print(f"{self._since():6.1f} s    {text}", flush=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from bench.evidence import Probe, Question
+from bench.evidence import EVERY, Probe, Question
 from e2e.cluster.backend import Backend
 from e2e.cluster.load import Load
 from e2e.demo.frames import NAME, Frame, example_plan, look, weight_of
@@ -34,6 +34,11 @@ GUARD = Question(NAMESPACE, NAME, limit=0.05, window=15.0, min_events=100)
 """The guard `errors` of examples/rollout.yaml, asked once more by the demo itself."""
 
 
+def in_words(seconds: float) -> str:
+    """A time between evidence and weight; what is shorter than one question is said so."""
+    return f"{seconds:.2f} s" if seconds >= EVERY else f"less than {EVERY:.2f} s"
+
+
 class DemoError(Exception):
     """Raised when the show does not go as it must; the text says what was waited for."""
 
@@ -44,7 +49,7 @@ class Outcome:
 
     started: float
     report: Report | None = None
-    weights: list[tuple[float, int]] = field(default_factory=list)
+    weights: list[tuple[float, int | None]] = field(default_factory=list)
     moments: list[tuple[float, str]] = field(default_factory=list)
     canary_pods: int = 0
     canary_pods_kept: int = 0
@@ -158,8 +163,8 @@ class Demo:
             probe.stop()
         if self.outcome.evidence_at is None:
             raise DemoError(f"no evidence was found in Prometheus ({probe.problem})")
-        took = max(0.0, self.outcome.off_at - self.outcome.evidence_at)
-        self.tell(f"v3 rolled back: weight 0 came {took:.2f} s after the evidence", "v3 off")
+        took = in_words(max(0.0, self.outcome.off_at - self.outcome.evidence_at))
+        self.tell(f"v3 rolled back: weight 0 came {took} after the evidence", "v3 rolled back")
         self._wait("the Rollout says so", lambda: self._now().state == "RollingBack", 10)
         time.sleep(6)
 
@@ -198,10 +203,11 @@ class Demo:
             return False
         return answer.status_code == 200
 
-    def _weights(self) -> list[tuple[float, int]]:
-        found: list[tuple[float, int]] = []
+    def _weights(self) -> list[tuple[float, int | None]]:
+        """Every weight that the route had, since when; None: the route was the user's own."""
+        found: list[tuple[float, int | None]] = []
         for change in self._seen().of("HTTPRoute", NAME):
-            weight = weight_of(change.body) or 0
+            weight = weight_of(change.body)
             if not found or found[-1][1] != weight:
                 found.append((change.at, weight))
         return found
@@ -209,7 +215,7 @@ class Demo:
     def _changed_at(self, above: int) -> float:
         """When the present weight was first seen; `above` guards against a later change."""
         at, weight = self._weights()[-1]
-        if weight <= above:
+        if weight is None or weight <= above:
             raise DemoError("the weight changed while it was looked at")
         return at
 
