@@ -250,6 +250,15 @@ class World:
     def names(self, kind: Kind) -> list[str]:
         return [body["metadata"]["name"] for body in self.all(kind)]
 
+    def all_rollouts(self) -> tuple[Body, ...]:
+        return self.all(ROLLOUT)
+
+    def body_of_target(self) -> Body:
+        return self.body(DEPLOYMENT, "shop")
+
+    def rollout_kind(self) -> Kind:
+        return ROLLOUT
+
     @property
     def status(self) -> Status:
         """The status as the API has it."""

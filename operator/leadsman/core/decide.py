@@ -38,6 +38,8 @@ CHAIN: tuple[Policy, ...] = (
     # after the release there is only forward
     handing_over.reclaim,
     handing_over.settle_down,
+    # somebody older has the target or the route: hands off
+    holding.conflicted,
     # giving back, learning
     adopting.give_back,
     adopting.finalize,

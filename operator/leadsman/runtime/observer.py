@@ -12,7 +12,6 @@ from typing import Protocol
 
 from leadsman.adapters.presets.arms import ArmNames as MetricArm
 from leadsman.adapters.presets.arms import Arms as MetricArms
-from leadsman.adapters.routers import managed
 from leadsman.adapters.workloads.deployment import target
 from leadsman.core.observation import Observation, Owner, Role, Share, Target
 from leadsman.core.spec import GuardSpec, Problem, RolloutSpec
@@ -69,7 +68,7 @@ class Observer:
         self._sampler = sampler
         self._policies = Policies(kube, clock)
         self._looker = Looker(kube, clock, reader)
-        self._clear: dict[Key, tuple[str, int]] = {}
+        self._looked: dict[Key, tuple[str, int, bool]] = {}
 
     async def observe(self, key: Key, spec: RolloutSpec, status: Status, rollout: Body) -> Sight:
         """Return what is seen of one Rollout now."""
@@ -96,7 +95,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """The Rollout is gone."""
         self.rest(key)
-        self._clear.pop(key, None)
+        self._looked.pop(key, None)
         self._policies.forget(key)
 
     def _without_target(self, key: Key, spec: RolloutSpec, base: Observation) -> Observation:
@@ -124,19 +123,28 @@ class Observer:
         stable, refused = status.stable, status.refused
         if stable is None or stable.uid != about.uid:
             return False
-        looked = self._clear.get(key) == (about.template, spec.generation)
+        known = self._looked.get(key)
+        clear = known[2] if known is not None and known[:2] == _spot(about, spec) else None
         if about.template == stable.template:
-            # A user's rule may name the arms for ever (then spec.serviceRefs must be set), and a
-            # managed route must be looked at once for each edit of its template.
-            wants_look = (rollout.get("spec") or {}).get("serviceRefs") or managed.manifest(rollout)
-            return looked or not wants_look
+            return _was_well(status, spec, rollout) if clear is None else clear
         return (
-            refused is not None and refused.template == about.template and (about.paused and looked)
+            refused is not None
+            and refused.template == about.template
+            and about.paused
+            and clear is True
         )
 
     def _note(self, key: Key, spec: RolloutSpec, status: Status, sight: Sight) -> None:
-        """Remember that a full look found nothing of ours that a rest would leave behind."""
+        """Remember whether a full look found all as it is to be at rest.
+
+        What is wrong at rest (a missing route, an arm to widen, a set that was caught) is looked at
+        until it is not; the look is made anew for each edit of the Rollout.
+        """
         about, seen = sight.seen.target, sight.seen
+        if about is None or status.attempt is not None:
+            # The first rest after an attempt is looked at once more: arms may have to be widened.
+            self._looked[key] = ("", 0, False) if about is None else (*_spot(about, spec), False)
+            return
         arms = {(arm.service, arm.role) for arm in seen.arms if not arm.revision}
         wanted = {(rule.service, role) for rule in seen.rules if rule.permanent for role in Role}
         caught = any(
@@ -144,17 +152,15 @@ class Observer:
             for one in seen.sets
             if status.stable is None or one.revision != status.stable.revision
         )
-        clear = not seen.unread and not seen.problems and not seen.route_drift
-        clear = clear and status.attempt is None and wanted <= arms and not caught
-        if clear and about is not None:
-            self._clear[key] = (about.template, spec.generation)
-        else:
-            self._clear.pop(key, None)
+        wrong = seen.unread or seen.problems or seen.route_drift or caught
+        self._looked[key] = (*_spot(about, spec), not wrong and wanted <= arms)
 
     async def _attempt(self, key: Key, status: Status, sight: Sight) -> Sight:
         """Add what is seen during an attempt only: terms, evidence, whether it is frozen."""
-        seen = await self._with_policies(sight.seen, fresh=True)
         attempt = status.attempt
+        # Not during a hold, which costs no request; before an attempt and at its hand-over.
+        fresh = attempt is None or attempt.direction.name is Heading.HANDING_OVER
+        seen = await self._with_policies(sight.seen, fresh=fresh)
         if attempt is None:
             self._sampler.unsubscribe(key)
             return replace(sight, seen=seen)
@@ -204,6 +210,22 @@ class Observer:
             routes=tuple(sorted({(rule.kind, rule.route) for rule in sight.seen.rules})),
         )
         self._sampler.subscribe(key, terms.contract.guards, arms, since)
+
+
+def _spot(about: Target, spec: RolloutSpec) -> tuple[str, int]:
+    return about.template, spec.generation
+
+
+def _was_well(status: Status, spec: RolloutSpec, rollout: Body) -> bool:
+    """Whether an earlier process looked at this generation and found nothing wrong.
+
+    Where spec.serviceRefs is set, the user's rule may name the arms, and that process may have
+    ended before it widened them: that is looked at again.
+    """
+    if (rollout.get("spec") or {}).get("serviceRefs"):
+        return False
+    ready = any(one.type == "Ready" and one.status == "True" for one in status.conditions)
+    return ready and status.observed_generation == spec.generation
 
 
 def _metric_arm(sight: Sight, revision: str, role: Role) -> MetricArm:

@@ -160,8 +160,7 @@ class Reconciler:
             self._on_decision(decision.why.policy)
         try:
             if decision.persist is Persist.FIRST:
-                self._adopt(memory, decision.status, Persist.NOW, now)
-                await self._save(key, memory)
+                await self._save_first(key, memory, decision.status)
             outcome = await self._executor.execute(key, spec, sight, decision.actions)
             if outcome.error is not None:
                 return await self._refused(key, memory, status, sight, decision, outcome)
@@ -190,6 +189,16 @@ class Reconciler:
         if patience is not None:
             due = now + patience
             memory.save_at = due if memory.save_at is None else min(memory.save_at, due)
+
+    async def _save_first(self, key: Key, memory: Memory, intent: Status) -> None:
+        """Write an intent before its effects; one that was not written was never decided."""
+        before = memory.status, memory.save_at
+        memory.status = intent
+        try:
+            await self._save(key, memory)
+        except ApiError:
+            memory.status, memory.save_at = before
+            raise
 
     async def _save(self, key: Key, memory: Memory) -> None:
         """Write the decided status if the API has another one. Raises ApiError."""

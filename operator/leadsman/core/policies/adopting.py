@@ -79,10 +79,12 @@ def adopt(view: View) -> Decision | None:
     if found is None:
         return _not_adoptable(view, target)
     stable = Stable(target.uid, found.revision, found.template, target.replicas)
+    problem = next(iter(view.spec.problems + view.seen.problems), None)
     return view.act(
         "adopt",
-        "Stable",
-        f"revision {found.revision} is stable",
+        # Nobody who waits for Ready may be told so for a moment while something is wrong.
+        "Stable" if problem is None else problem.reason,
+        f"revision {found.revision} is stable" if problem is None else problem.message,
         status=replace(status, stable=stable, refused=None),
         persist=Persist.NOW,
     )

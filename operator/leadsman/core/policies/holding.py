@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from leadsman.core.actions import DeleteCanary, Emit, Pause, TakeOver
+from leadsman.core.actions import DeleteCanary, DropFinalizer, Emit, Pause, TakeOver
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import Owner
 from leadsman.core.spec import Promotion
@@ -65,6 +65,18 @@ def refused_set(view: View) -> Decision | None:
         f"removing the pods of refused revision {new.revision}",
         DeleteCanary(new.name, new.uid),
     )
+
+
+def conflicted(view: View) -> Decision | None:
+    """An older Rollout has the target or a rule: nothing is touched, not even given back."""
+    if view.attempt is not None:
+        return None
+    for one in view.spec.problems:
+        if one.reason == "Conflicted":
+            if view.spec.deleting and view.seen.finalizer:
+                return view.act("conflicted", "Progressing", "nothing was taken", DropFinalizer())
+            return view.wait("conflicted", one.reason, one.message)
+    return None
 
 
 def blocked(view: View) -> Decision | None:
