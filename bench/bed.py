@@ -1,0 +1,132 @@
+"""What the measurements share inside a cluster: an application, its rounds, what was requested.
+
+A round is one attempt: release, canary at its weight and measured, something is done to it, all at
+rest again. Requests are read from the API server's audit log, where each program has a user of its
+own; moments are those at which the bench's own watches saw a change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from bench.evidence import Question
+from e2e.cluster import session
+from e2e.harness import objects
+from e2e.harness.api import Api, Body
+from e2e.harness.app import App, Place
+from e2e.harness.audit import WRITES, Audit, Request
+from e2e.harness.history import Change
+from e2e.harness.installation import Installation
+from e2e.harness.reading import canary_weight
+
+WEIGHT = 20
+"""The canary's share in most measurements, percent."""
+
+LIMIT, WINDOW, EVENTS = 0.05, 5.0, 50
+"""The guard of the rollback figures: share, seconds, requests."""
+
+
+def open_place() -> Place:
+    """The cluster around this process, with the operator of this checkout in it."""
+    cluster = session.attach()
+    own = cluster.kubeconfig.with_name("kubeconfig-bench")
+    api = Api(own if own.exists() else cluster.kubeconfig)
+    operator = Installation(cluster, api)
+    operator.install()
+    return Place(cluster, api, operator)
+
+
+@contextmanager
+def application(place: Place, name: str, *, replicas: int = 4, hold: str = "10m") -> Iterator[App]:
+    """An application with a Rollout whose first stage gives 20 % and holds."""
+    app = App(place, name)
+    try:
+        app.install(replicas=replicas)
+        app.govern(
+            plan=objects.plan(WEIGHT, 100, hold=hold),
+            contract=objects.contract(
+                objects.guard(limit=f"{LIMIT:.0%}", window=f"{WINDOW:g}s", events=EVENTS)
+            ),
+        )
+        yield app
+    finally:
+        app.close()
+
+
+def question(app: App) -> Question:
+    """The application's guard, asked by the bench."""
+    return Question(app.namespace, objects.NAME, LIMIT, WINDOW, EVENTS)
+
+
+def measured(app: App, version: str, number: int) -> float:
+    """Release a good version and wait until its stage is measured; when its weight was seen."""
+    app.release(version)
+    raised = app.at_weight(WEIGHT, 120)
+
+    def counting() -> bool:
+        attempt = app.status().get("attempt") or {}
+        return attempt.get("number") == number and bool(attempt["stage"].get("measuringSince"))
+
+    app.wait("the stage is measured", counting, 60)
+    return raised
+
+
+def weight_seen(app: App, weight: int, since: float) -> float:
+    """When the route was first seen at that weight after `since` (Unix seconds)."""
+    for change in app.history.of("HTTPRoute"):
+        if change.at >= since and _weight(change) == weight:
+            return change.at
+    raise LookupError(f"weight {weight} was not seen on the route")
+
+
+def _weight(change: Change) -> int | None:
+    rules = change.body["spec"].get("rules", [])
+    return canary_weight(rules[0], objects.NAME) if rules else None
+
+
+class Requests:
+    """The operator's requests from the moment at which this was made."""
+
+    def __init__(self, place: Place) -> None:
+        audit = Audit.of(place.cluster)
+        if audit is None:
+            raise LookupError("this cluster has no audit log at hand; use the bare one")
+        self._audit = audit
+        self._user = place.operator.user
+
+    def all(self) -> list[Request]:
+        """Every request, the oldest first."""
+        time.sleep(0.3)  # the log is written in batches
+        return sorted(self._audit.requests(self._user), key=lambda one: one.at)
+
+    def between(self, first: float, last: float, namespace: str = "") -> list[Request]:
+        """Requests that arrived in [first, last), Unix seconds; watches are connections, not asked.
+
+        A watch is left out because it is counted once, when it ends, however long it was open.
+        """
+        return [
+            one
+            for one in self.all()
+            if first <= moment(one) < last
+            and one.verb != "watch"
+            and namespace in ("", one.namespace)
+        ]
+
+
+def moment(request: Request) -> float:
+    """When a request arrived, Unix seconds."""
+    return datetime.fromisoformat(request.at).timestamp()
+
+
+def is_write(request: Request) -> bool:
+    """Whether the request changes something."""
+    return request.verb in WRITES
+
+
+def template_version(body: Body) -> str:
+    """The VERSION of a Deployment's template."""
+    env = body["spec"]["template"]["spec"]["containers"][0].get("env", [])
+    return next((str(one["value"]) for one in env if one["name"] == "VERSION"), "")
