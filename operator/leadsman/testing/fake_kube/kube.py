@@ -38,7 +38,7 @@ from leadsman.testing.fake_kube.patches import json_patch_request
 from leadsman.testing.fake_kube.policies import FREEZE, HOLD, Policies
 from leadsman.testing.fake_kube.replicasets import ReplicaSets
 from leadsman.testing.fake_kube.store import Change
-from leadsman.testing.fake_kube.trees import clone, controller_of, dig
+from leadsman.testing.fake_kube.trees import clone, controller_of, copy_stored, dig
 from leadsman.testing.fake_kube.users import Users
 from leadsman.testing.fake_kube.watches import Watches, matcher
 
@@ -128,7 +128,7 @@ class FakeKube(Users):
     async def get(self, ref: Ref) -> Body:
         """Read one object. Raises NotFoundError."""
         self._enter("get", ref)
-        return clone(self.cluster.server.must(ref))
+        return copy_stored(self.cluster.server.must(ref))
 
     async def list(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
@@ -140,7 +140,7 @@ class FakeKube(Users):
             return stale
         match = matcher(namespace, labels, fields)
         found = self.cluster.store.all(kind, namespace)
-        items = tuple(clone(obj) for obj in found if match(obj))
+        items = tuple(copy_stored(obj) for obj in found if match(obj))
         return Listing(items, str(self.cluster.store.revision))
 
     async def watch(
@@ -339,12 +339,12 @@ class FakeKube(Users):
     def peek(self, ref: Ref) -> Body | None:
         """An object as stored, past faults and logs; a copy."""
         found = self.cluster.store.get(ref)
-        return None if found is None else clone(found)
+        return None if found is None else copy_stored(found)
 
     def peek_all(self, kind: Kind, namespace: str = "", labels: str = "") -> builtins.list[Body]:
         """All objects of a kind as stored, past faults and logs; copies."""
         match = matcher(namespace, labels, "")
-        return [clone(obj) for obj in self.cluster.store.all(kind, namespace) if match(obj)]
+        return [copy_stored(obj) for obj in self.cluster.store.all(kind, namespace) if match(obj)]
 
     def sizes(self, namespace: str) -> Mapping[str, tuple[int, int, str]]:
         """For each ReplicaSet: spec.replicas, available replicas, and `kind/name` of its owner."""
@@ -372,4 +372,4 @@ class FakeKube(Users):
 
     def deployment(self, namespace: str, name: str) -> Body:
         """A Deployment as stored. Raises NotFoundError."""
-        return clone(self.cluster.server.must(Ref(DEPLOYMENT, namespace, name)))
+        return copy_stored(self.cluster.server.must(Ref(DEPLOYMENT, namespace, name)))

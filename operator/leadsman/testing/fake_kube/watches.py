@@ -14,7 +14,7 @@ from leadsman.errors import ApiError, GoneError
 from leadsman.ports import Body, Kind, WatchEvent
 from leadsman.testing.fake_kube.selectors import field_selector, label_selector
 from leadsman.testing.fake_kube.store import Change, Store
-from leadsman.testing.fake_kube.trees import clone
+from leadsman.testing.fake_kube.trees import copy_stored
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +109,7 @@ def _event(change: Change, match: Callable[[Body], bool]) -> WatchEvent | None:
     before = change.old is not None and match(change.old)
     after = change.new is not None and match(change.new)
     if after:
-        return WatchEvent("MODIFIED" if before else "ADDED", clone(change.last))
+        return WatchEvent("MODIFIED" if before else "ADDED", copy_stored(change.last))
     if before:
-        return WatchEvent("DELETED", clone(change.last))
+        return WatchEvent("DELETED", copy_stored(change.last))
     return None
