@@ -42,7 +42,7 @@ class Settings(BaseModel):
     health_host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
     health_port: int = Field(default=8080, ge=0, le=65535)
     """Port of /healthz, /readyz and /metrics; 0 takes any free port."""
-    workers: int = Field(default=8, ge=1, le=64)
+    workers: int = Field(default=16, ge=1, le=64)
     """Rollouts that may be reconciled at the same time."""
     sweep_seconds: float = Field(default=300.0, ge=1.0, le=3600.0)
     """How often our own kinds are listed in case an event was missed."""

@@ -16,6 +16,7 @@ from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.kube import KubeApi
 from leadsman.runtime.settings import Settings, SettingsError, load, unknown
 from leadsman.runtime.telemetry import Telemetry, configure_logging
+from leadsman.shell import memory
 from leadsman.shell.engine import build
 from leadsman.shell.process import Context, Process
 
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 async def run(settings: Settings) -> None:
     """Run the operator until it is told to end."""
+    memory.small_buffers()
     telemetry = Telemetry()
     kube = await KubeApi.connect(settings.kubeconfig, observe=telemetry.requested)
     log.info("starting", version=__version__, namespaces=settings.namespaces or "all")

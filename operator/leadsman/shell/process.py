@@ -9,7 +9,6 @@ kopf cancels whatever was started while it ran.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable
 from typing import Protocol
@@ -24,18 +23,18 @@ from leadsman.ports import ROLLOUT, Body, Clock, Kind, Listing
 from leadsman.runtime.backoff import delay
 from leadsman.runtime.health import Health
 from leadsman.runtime.informers import InformerSet
-from leadsman.runtime.scheduler import Key, Scheduler, Wake
+from leadsman.runtime.scheduler import Key, Scheduler, Urgency, Wake
 from leadsman.runtime.settings import Settings
-from leadsman.runtime.store import OWN, OwnStore
+from leadsman.runtime.store import OWN, OwnStore, key_of
 from leadsman.runtime.sweep import Sweep, Target
 from leadsman.runtime.targets import Targets
 from leadsman.runtime.telemetry import Telemetry
+from leadsman.shell import memory
 from leadsman.shell.handlers import registry
 from leadsman.shell.watching import tuned
 
 STUCK_SECONDS = 180.0
 """A pass that takes longer than this hangs: every request in it ends by itself much sooner."""
-GC_THRESHOLDS = (20_000, 20, 50)
 
 log = structlog.get_logger(__name__)
 
@@ -136,13 +135,15 @@ class Process:
         self._targets.start()
         await self._read_own_kinds()
         await self._targets.settled()
+        for body in self._store.rollouts():
+            # An attempt that was left half-way goes before everything that is at rest.
+            if (body.get("status") or {}).get("attempt"):
+                self._scheduler.due(key_of(body), Urgency.ROLL_BACK)
         self._context.notifier.start()
         await self._engine.start()
         self._scheduler.start()
         self._sweep.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        memory.settle()
 
     def _started(self) -> None:
         self._ready = True
