@@ -450,3 +450,22 @@ def test_figures_that_are_no_news_are_not_written_again(name, bad, total, kept):
     first = world.decide().status
     again = world.but(status=first, readings=(reading(bad, total=total),)).decide()
     assert (again.status.attempt.guards is first.attempt.guards) is kept, name
+
+
+RIVAL = canary_set(name="shop-rival", uid="uid-rival", revision="rival", owner=Owner.DEPLOYMENT)
+
+
+def test_a_second_set_of_the_same_template_is_taken_and_deleted():
+    world = middle(target=target(paused=False), sets=(stable_set(), canary_set(), RIVAL))
+    assert world.decide().actions[1] == TakeOver("shop-rival", "uid-rival", "12")
+    taken = replace(RIVAL, owner=Owner.ROLLOUT)
+    world = middle(sets=(stable_set(), canary_set(), taken))
+    assert kinds(world.decide()) == ["DeleteCanary"]
+
+
+def test_a_set_of_a_refused_template_is_deleted_and_one_to_be_tried_is_kept():
+    caught = canary_set()
+    refused = at_rest(target=target(), sets=(stable_set(), caught), refused=REFUSED)
+    assert kinds(refused.decide()) == ["DeleteCanary"]
+    fresh = at_rest(target=target(), sets=(stable_set(), caught))
+    assert kinds(fresh.decide()) == ["RecordTerms"]

@@ -170,6 +170,11 @@ class Metrics:
     def __post_init__(self) -> None:
         self._subscribed: dict[Any, tuple[tuple[GuardSpec, ...], Any, float]] = {}
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is measured now."""
+        return bool(self._subscribed)
+
     def subscribe(self, key: Any, guards: tuple[GuardSpec, ...], arms: Any, since: float) -> None:
         """Remember the question."""
         self._subscribed[key] = (guards, arms, since)
@@ -288,7 +293,14 @@ class Lab:
             now = self.clock.now()
             if now >= end:
                 return
-            step = min(end, now + 0.5, wake if wake is not None else end)
+            # While guards are asked, the sampler would wake the operator on a crossing.
+            pause = 0.5 if self.metrics.asked else 5.0
+            step = min(end, now + pause, wake if wake is not None else end)
+            tick = self.clock.next_tick()
+            if tick is not None:
+                # Whatever happens in the cluster is an event that the operator would see.
+                due = now + tick / 1e6 - self.clock.monotonic()
+                step = min(step, max(due, now + 0.05))
             self.kube.advance(max(0.001, step - now))
 
     async def until_rest(self, limit: float = 400.0) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -33,6 +33,8 @@ from .oracles import watch
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "2000"))
 SHARDS = 8
+PHASES = tuple(Phase) if os.environ.get("SHRINK") else (Phase.explicit, Phase.generate)
+"""Shrinking a life takes minutes; SHRINK=1 asks for it when a law is broken."""
 PLAN = {
     "stages": [
         {"name": "quarter", "weight": 25, "hold": "3s"},
@@ -267,6 +269,7 @@ def machine(seed: int) -> None:
             database=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
+            phases=PHASES,
         ),
     )
     del seed

@@ -35,6 +35,7 @@ CHAIN: tuple[Policy, ...] = (
     falling_back.breach,
     # half a picture stops here
     holding.unread,
+    holding.stray_set,
     # after the release there is only forward
     handing_over.reclaim,
     handing_over.settle_down,
@@ -52,7 +53,6 @@ CHAIN: tuple[Policy, ...] = (
     falling_back.canary_thin,
     # the hold
     holding.keep_hold,
-    holding.refused_set,
     unwinding.unwind,
     adopting.rest_hold,
     # going on, as far as nothing is in the way

@@ -29,7 +29,7 @@ def unread(view: View) -> Decision | None:
 def keep_hold(view: View) -> Decision | None:
     """The template differs from stable's and the Deployment is not paused: pause it now.
 
-    A set that the Deployment controller already made is taken over in the same decision: with
+    Sets that the Deployment controller already made of it are taken over in the same decision: with
     stable as its only set the controller brings stable back to strength by itself.
     """
     target, status = view.target, view.status
@@ -37,34 +37,43 @@ def keep_hold(view: View) -> Decision | None:
         return None
     if view.at_stable or view.released or target.deleting:
         return None
-    new = view.new_set
-    running = new is not None and new.owner is Owner.DEPLOYMENT and new.replicas > 0
+    running = [
+        one
+        for one in view.seen.sets
+        if one.matches and one.owner is Owner.DEPLOYMENT and one.replicas > 0 and not one.deleting
+    ]
     if target.paused and not running:
         return None
-    actions: list[Pause | TakeOver | Emit | DeleteCanary] = []
+    actions: list[Pause | TakeOver | Emit] = []
     if not target.paused:
         actions.append(Pause(target.uid, target.resource_version))
-    if new is not None and running:
-        actions.append(TakeOver(new.name, new.uid, new.resource_version))
+    actions += [TakeOver(one.name, one.uid, one.resource_version) for one in running]
     message = "a new template was not held back by the policy: paused, its pods kept from traffic"
     if view.attempt is not None or view.at_refused:
         actions.append(Emit("HoldStarted", message, warning=True))
     return view.act("keep_hold", "Progressing", message, *actions, urgency=Urgency.ROLL_BACK)
 
 
-def refused_set(view: View) -> Decision | None:
-    """A refused version's set that was caught outside an attempt goes away again."""
-    new = view.new_set
-    if view.attempt is not None or view.spec.deleting or new is None or view.at_stable:
-        return None
-    if new.owner is not Owner.ROLLOUT or not view.at_refused:
-        return None
-    return view.act(
-        "refused_set",
-        "RolledBack",
-        f"removing the pods of refused revision {new.revision}",
-        DeleteCanary(new.name, new.uid),
-    )
+def stray_set(view: View) -> Decision | None:
+    """A set of ours that is neither the canary nor about to be it goes away.
+
+    One comes about when the Deployment controller was faster than the hold while a canary was
+    there already, or when a refused template was not held.
+    """
+    known = view.revisions
+    awaited = view.attempt is None and not view.at_refused and not view.spec.deleting
+    for one in view.seen.sets:
+        if one.owner is not Owner.ROLLOUT or one.deleting or one.revision in known:
+            continue
+        if awaited and one.matches:
+            continue
+        return view.act(
+            "stray_set",
+            "Progressing",
+            f"ReplicaSet {one.name} is nobody's any more: deleted",
+            DeleteCanary(one.name, one.uid),
+        )
+    return None
 
 
 def conflicted(view: View) -> Decision | None:
