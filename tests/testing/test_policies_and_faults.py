@@ -94,6 +94,15 @@ async def test_replicas_are_frozen_from_hand_over_to_release(governed, subresour
     assert governed.deployment("default", "shop")["spec"]["replicas"] == 9
 
 
+async def test_a_policy_may_learn_of_a_rollout_a_little_later(governed: FakeKube) -> None:
+    governed.policies.lag = 0.02
+    tell(governed, attempt={"direction": {"name": "HandingOver"}})
+    more = [{"op": "replace", "path": "/spec/replicas", "value": 9}]
+    assert (await governed.patch(SHOP, more, dry_run=True))["spec"]["replicas"] == 9
+    governed.clock.advance(0.02)
+    assert (await governed.patch(SHOP, more, dry_run=True))["spec"]["replicas"] == 4
+
+
 async def test_policies_are_objects_and_can_be_taken_away(governed: FakeKube) -> None:
     listing = await governed.list(MUTATINGPOLICY)
     names = [item["metadata"]["name"] for item in listing.items]

@@ -19,6 +19,7 @@ from leadsman.ports import (
     Ref,
 )
 from leadsman.testing.fake_kube.controllers import Cluster
+from leadsman.testing.fake_kube.store import Change
 from leadsman.testing.fake_kube.trees import dig, put
 
 HOLD = "leadsman-hold"
@@ -31,7 +32,12 @@ class Policies:
     def __init__(self, cluster: Cluster) -> None:
         self._store = cluster.store
         self._server = cluster.server
+        self._clock = cluster.clock
+        self._parameters: dict[Ref, Body] = {}
+        self.lag = 0.0
+        """Seconds until a change of a Rollout counts: a real server reads them from a cache."""
         cluster.server.admission.append(self.admit)
+        cluster.store.listeners.append(self._heard)
 
     def install(self, name: str) -> None:
         """Create a policy and its binding."""
@@ -75,8 +81,26 @@ class Policies:
                 new = self._freeze(rollout, old, new)
         return new
 
+    def _heard(self, change: Change) -> None:
+        if change.kind != ROLLOUT:
+            return
+        ref = Ref(ROLLOUT, change.namespace, change.name)
+
+        def see() -> None:
+            if change.new is None:
+                self._parameters.pop(ref, None)
+            else:
+                self._parameters[ref] = change.new
+
+        if self.lag > 0:
+            self._clock.call_later(self.lag, see)
+        else:
+            see()
+
     def _governing(self, ref: Ref) -> Iterator[Body]:
-        for rollout in self._store.each(ROLLOUT, ref.namespace):
+        for where, rollout in list(self._parameters.items()):
+            if where.namespace != ref.namespace:
+                continue
             target = dig(rollout, "spec", "targetRef") or {}
             if (
                 target.get("kind", "Deployment") == "Deployment"
@@ -97,7 +121,7 @@ class Policies:
     def _freeze(self, rollout: Body, old: Body, new: Body) -> Body:
         attempt = dig(rollout, "status", "attempt") or {}
         handing_over = dig(attempt, "direction", "name") == "HandingOver"
-        if handing_over and not attempt.get("released"):
+        if handing_over and not attempt.get("released") and "releasedAt" not in attempt:
             replicas = old["spec"]["replicas"]
             if new["spec"].get("replicas") != replicas:
                 return put(new, ("spec", "replicas"), replicas)
