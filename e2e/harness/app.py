@@ -69,6 +69,7 @@ class App:
         self.host = f"{namespace}.example.com"
         self.manifest: Body = {}
         self.stored: dict[tuple[str, str], str] = {}
+        self.arms_stay = False
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.history = History(self.api, namespace)
         self._loads = 0

@@ -50,7 +50,7 @@ def _arms_left(app: App) -> list[str]:
     wrong = [
         f"Service {body['metadata']['name']} is left"
         for body in app.history.all("Service")
-        if ("Service", body["metadata"]["name"]) not in app.stored
+        if ("Service", body["metadata"]["name"]) not in app.stored and not app.arms_stay
     ]
     kept = app.api.list("ControllerRevision", app.namespace)
     return wrong + [f"ControllerRevision {body['metadata']['name']} is left" for body in kept]

@@ -35,7 +35,8 @@ class Mode:
 
 
 def both_arms(app: App) -> list[Body]:
-    """Weights only: the user's rule names the two arms itself."""
+    """Weights only: the user's rule names the two arms itself, so they are there at rest."""
+    app.arms_stay = True
     arms = [backend(f"{NAME}-stable", weight=100), backend(f"{NAME}-canary", weight=0)]
     return [route(app.host, rule(*arms))]
 
