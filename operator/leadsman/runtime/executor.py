@@ -189,9 +189,7 @@ class Executor:
 
     async def _give_back(self, action: act.GiveBack, _: RolloutSpec, sight: Sight) -> None:
         body = _there(sight.sets.get(action.name), f"ReplicaSet {action.name}")
-        patch = moves.give_back_patch(
-            body, sight.rollout, sight.deployment, action.uid, action.resource_version
-        )
+        patch = moves.give_back_patch(body, sight.rollout, action.uid, action.resource_version)
         await self._writer.patch(REPLICASET, body, patch)
 
     async def _release(self, action: act.Release, _: RolloutSpec, sight: Sight) -> None:

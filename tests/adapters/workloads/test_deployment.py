@@ -12,7 +12,7 @@ from leadsman.adapters.workloads.factory import DEPLOYMENTS
 from leadsman.adapters.workloads.moments import format_time, parse_time
 from leadsman.adapters.workloads.templates import SAFE_ALPHABET, same_template, template_hash
 from leadsman.core.observation import Fault, Owner
-from leadsman.ports import DEPLOYMENT, REPLICASET, Ref
+from leadsman.ports import REPLICASET, Ref
 from leadsman.testing import FakeKube
 
 TEMPLATE = {
@@ -241,7 +241,7 @@ def test_a_move_that_is_made_already_is_no_write() -> None:
     assert DEPLOYMENTS.take_over(ours, ROLLOUT, "u", "9") == []
     assert DEPLOYMENTS.release(replica_set(), ROLLOUT, "u", "9", 4) == []
     assert deployment_moves.scale_patch(ours, 2, "9") == []
-    assert deployment_moves.give_back_patch(replica_set(), ROLLOUT, body(), "u", "9") == []
+    assert deployment_moves.give_back_patch(replica_set(), ROLLOUT, "u", "9") == []
 
 
 MOVES = [
@@ -250,7 +250,7 @@ MOVES = [
     DEPLOYMENTS.take_over(replica_set(), ROLLOUT, "u", "9"),
     DEPLOYMENTS.release(replica_set(owner="rollout-uid"), ROLLOUT, "u", "9", 4),
     deployment_moves.scale_patch(replica_set(), 3, "9"),
-    deployment_moves.give_back_patch(replica_set(owner="rollout-uid"), ROLLOUT, body(), "u", "9"),
+    deployment_moves.give_back_patch(replica_set(owner="rollout-uid"), ROLLOUT, "u", "9"),
 ]
 
 
@@ -272,7 +272,6 @@ async def test_taken_over_released_and_given_back_on_a_server() -> None:
     one["spec"]["template"]["metadata"].pop("creationTimestamp")
     kube.user_apply(one)
     kube.advance(3)
-    stored = await kube.get(Ref(DEPLOYMENT, "ns", "shop"))
     (found,) = (await kube.list(REPLICASET, "ns")).items
     about = found["metadata"]
     ref = Ref(REPLICASET, "ns", about["name"])
@@ -282,10 +281,13 @@ async def test_taken_over_released_and_given_back_on_a_server() -> None:
     assert [o["kind"] for o in taken["metadata"]["ownerReferences"]] == ["Rollout"]
     version = taken["metadata"]["resourceVersion"]
     back = await kube.patch(
-        ref, deployment_moves.give_back_patch(taken, ROLLOUT, stored, about["uid"], version)
+        ref, deployment_moves.give_back_patch(taken, ROLLOUT, about["uid"], version)
     )
-    assert [o["kind"] for o in back["metadata"]["ownerReferences"]] == ["Deployment"]
     assert back["spec"]["replicas"] == 0
+    assert not back["metadata"].get("ownerReferences")
+    kube.settle()
+    back = await kube.get(ref)
+    assert [o["kind"] for o in back["metadata"]["ownerReferences"]] == ["Deployment"]
     version = back["metadata"]["resourceVersion"]
     taken = await kube.patch(ref, DEPLOYMENTS.take_over(back, ROLLOUT, about["uid"], version))
     version = taken["metadata"]["resourceVersion"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from leadsman.adapters.workloads.deployment import controller
 from leadsman.adapters.workloads.templates import HASH_LABEL, bare
-from leadsman.ports import DEPLOYMENT, REPLICASET, ROLLOUT, Body
+from leadsman.ports import REPLICASET, ROLLOUT, Body
 
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX_NAME = 253
@@ -31,21 +31,16 @@ def preconditions(uid: str = "", resource_version: str = "") -> Operations:
     return tests
 
 
-def reference(owner: Body, kind: str, api_version: str) -> Body:
-    """Return the controller reference to `owner`."""
+def rollout_reference(rollout: Body) -> Body:
+    """Return the controller reference to a Rollout."""
     return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
+        "apiVersion": ROLLOUT.api_version,
+        "kind": ROLLOUT.kind,
+        "name": rollout["metadata"]["name"],
+        "uid": rollout["metadata"]["uid"],
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-def rollout_reference(rollout: Body) -> Body:
-    """Return the controller reference to a Rollout."""
-    return reference(rollout, ROLLOUT.kind, ROLLOUT.api_version)
 
 
 def canary_name(deployment: str, revision: str) -> str:
@@ -181,19 +176,18 @@ def release_patch(
 
 
 def give_back_patch(
-    replica_set: Body, rollout: Body, deployment: Body | None, uid: str, resource_version: str
+    replica_set: Body, rollout: Body, uid: str, resource_version: str
 ) -> Operations:
     """Return the patch that gives a set that was taken over back, at 0 replicas.
 
-    Without a Deployment (it is gone) the set loses its controller.
+    It loses our reference; the Deployment claims it by its selector within moments, and writes its
+    own reference as it always does (which would take us a right that we do not need otherwise).
     """
-    if _without(replica_set, rollout) is None:
+    removal = _without(replica_set, rollout)
+    if removal is None:
         return []
-    owners = _others(replica_set)
-    if deployment is not None:
-        owners.append(reference(deployment, DEPLOYMENT.kind, DEPLOYMENT.api_version))
     return [
         *preconditions(uid, resource_version),
-        {"op": "replace", "path": "/metadata/ownerReferences", "value": owners},
+        *removal,
         {"op": "add", "path": "/spec/replicas", "value": 0},
     ]
