@@ -129,8 +129,6 @@ class WorkloadContract:
         about = stored["metadata"]
         version = about["resourceVersion"]
         patch = self.workload.take_over(stored, self.rollout, about["uid"], version)
-            stored, self.rollout, about["uid"], about["resourceVersion"]
-        )
         await self.write(kube, self.sets_kind, name, patch)
         (one,) = self.workload.sets((await self.sets(kube)).values(), body, self.uid)
         assert one.owner is Owner.ROLLOUT

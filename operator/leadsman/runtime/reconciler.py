@@ -168,7 +168,7 @@ class Reconciler:
             if memory.save_at is not None and memory.save_at <= now:
                 await self._save(key, memory)
         except ApiError as error:
-            # Only a save raises here: the actions are done, the status waits in memory.
+            # Only a save raises here: what was decided and done waits in memory.
             return self._again(key, memory, error, decision.urgency)
         memory.failures = memory.conflicts = 0
         if decision.actions or (decision.wake_at is not None and decision.wake_at <= now):
@@ -244,7 +244,9 @@ class Reconciler:
         wake = self._again(key, memory, error, decision.urgency)
         if memory.failures >= TOLD_AFTER and memory.status is not None:
             told = _told(memory.status, refusal(error))
-            self._adopt(memory, told, Persist.LAZY, self._now())
+            self._adopt(memory, told, Persist.SOON, self._now())
+        if memory.save_at is not None and memory.save_at <= self._now():
+            await self._save(key, memory)
         return wake
 
     def _tell_rest(self, sight: Sight, decision: Decision, outcome: Outcome) -> None:
