@@ -239,3 +239,11 @@ def test_without_a_finalizer_nothing_is_left_to_do():
 def test_an_unowned_rest_form_counts_as_given_up():
     world = rolling_back("ForeignWriter", ago=31, **EMPTY, rules=(rule(None, form=Form.REST),))
     assert kinds(world.decide()) == ["Unpin"]
+
+
+def test_pods_of_a_deployment_made_anew_with_the_same_template_are_its_own():
+    anew = {"target": target(uid="uid-other"), "sets": (replace(FULL, owner=Owner.DEPLOYMENT),)}
+    world = rolling_back("TargetReplaced", ago=40, rules=(rule(None),), rested_at=NOW - 9, **anew)
+    decision = world.decide()
+    assert decision.status.attempt is None
+    assert decision.status.stable is None

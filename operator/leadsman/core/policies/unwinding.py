@@ -15,7 +15,7 @@ from leadsman.core.actions import (
     Unpin,
 )
 from leadsman.core.decision import Decision, Persist
-from leadsman.core.observation import Role
+from leadsman.core.observation import Owner, Role
 from leadsman.core.policies.breaches import LOST_TARGET, REFUSING
 from leadsman.core.status import HISTORY, Attempt, Heading, Past, Refused, Status
 from leadsman.core.view import View, owned
@@ -63,6 +63,8 @@ def _delayed(view: View, attempt: Attempt) -> Decision | None:
 
 def _canary_away(view: View, attempt: Attempt) -> Decision | None:
     canary = view.canary_set
+    if view.lost_target and canary is not None and canary.owner is Owner.DEPLOYMENT:
+        return None  # a Deployment made anew has this very template: the pods are its own
     if canary is not None and owned(canary) and not canary.deleting:
         if not attempt.took_over or view.lost_target:
             return view.act(
