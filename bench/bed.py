@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from bench.evidence import Question
 from e2e.cluster import session
@@ -87,14 +88,19 @@ def _weight(change: Change) -> int | None:
     return canary_weight(rules[0], objects.NAME) if rules else None
 
 
+def audit_log(place: Place) -> Path:
+    """The API server's audit log; raises LookupError where there is none at hand."""
+    found = getattr(place.cluster, "audit_log", None)
+    if found is None:
+        raise LookupError("this cluster has no audit log at hand: use E2E_CLUSTER=bare")
+    return Path(found)
+
+
 class Requests:
     """The operator's requests from the moment at which this was made."""
 
     def __init__(self, place: Place) -> None:
-        audit = Audit.of(place.cluster)
-        if audit is None:
-            raise LookupError("this cluster has no audit log at hand; use the bare one")
-        self._audit = audit
+        self._audit = Audit(audit_log(place))
         self._user = place.operator.user
 
     def all(self) -> list[Request]:

@@ -93,9 +93,8 @@ def frozen_gateway(place: Place) -> Iterator[None]:
     changed: list[Body] = []
     for role in roles:
         rules = role.get("rules") or []
-        if not any("httproutes/status" in (rule.get("resources") or ()) for rule in rules):
-            continue
-        if role["metadata"]["name"].startswith(("leadsman", "system:", "admin", "edit", "view")):
+        # Only a gateway's own controller may write the status of gateway classes.
+        if not any("gatewayclasses/status" in (rule.get("resources") or ()) for rule in rules):
             continue
         less = copy.deepcopy(role)
         for rule in less["rules"]:
