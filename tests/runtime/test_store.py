@@ -63,7 +63,10 @@ def heard() -> Heard:
     store.observe(ROLLOUTPLAN, thing("canary", 1))
     store.observe(ROLLOUT, rollout("one"))
     store.observe(ROLLOUT, rollout("two", target="cart", planRef={"name": "other"}))
-    heard.since()
+    assert heard.since() == []
+    store.put_target("ns", "shop", None)
+    store.put_target("ns", "cart", None)
+    assert heard.since() == ["one", "two"]
     return heard
 
 
@@ -149,12 +152,22 @@ def test_a_deployment_is_kept_only_while_a_rollout_names_it(heard: Heard) -> Non
     assert not heard.store.deployment_known("ns", "shop")
 
 
-def test_an_unknown_target_is_asked_for_and_its_absence_is_known(heard: Heard) -> None:
-    assert heard.targets == [("ns", "shop"), ("ns", "cart")]
-    assert not heard.store.deployment_known("ns", "shop")
-    heard.store.put_target("ns", "shop", None)
-    assert heard.store.deployment_known("ns", "shop")
-    assert heard.since() == ["one"]
+def test_a_new_rollout_is_due_when_its_target_is_known_and_not_before(heard: Heard) -> None:
+    heard.store.observe(ROLLOUT, rollout("three", target="pay"))
+    assert heard.targets[-1] == ("ns", "pay")
+    assert heard.since() == []
+    assert not heard.store.deployment_known("ns", "pay")
+    heard.store.put_target("ns", "pay", None)
+    assert heard.store.deployment_known("ns", "pay")
+    assert heard.since() == ["three"]
+
+
+def test_a_target_that_cannot_be_read_is_not_waited_for(heard: Heard) -> None:
+    heard.store.observe(ROLLOUT, rollout("three", target="pay"))
+    heard.store.target_unread("ns", "pay")
+    assert heard.since() == ["three"]
+    heard.store.observe(ROLLOUT, rollout("three", 2, target="pay"))
+    assert heard.since() == ["three"]
 
 
 def test_an_answer_that_is_older_than_an_event_is_dropped(heard: Heard) -> None:
@@ -178,7 +191,9 @@ def test_a_deleted_deployment_is_absent_but_a_late_deletion_spares_its_successor
 def test_a_list_finds_what_events_missed_deletions_too(heard: Heard) -> None:
     listing = Listing((rollout("two", 40, target="pay"), rollout("new", 41)), "42")
     heard.store.observe_list(ROLLOUT, "", listing)
-    assert sorted(set(heard.since())) == ["new", "one", "two"]
+    assert sorted(set(heard.since())) == ["new", "one"]
+    heard.store.put_target("ns", "pay", None)
+    assert heard.since() == ["two"]
     assert heard.store.rollout(("ns", "one")) is None
     assert heard.store.targets() == (("ns", "pay"), ("ns", "shop"))
 
@@ -236,6 +251,8 @@ def test_an_answer_from_before_a_deletion_does_not_undo_it(heard: Heard) -> None
 
 
 def test_reading_again_what_is_known_wakes_nobody(heard: Heard) -> None:
+    heard.store.put_target("ns", "shop", None)
+    assert heard.since() == []
     heard.store.put_target("ns", "shop", thing("shop", 4))
     assert heard.since() == ["one"]
     heard.store.put_target("ns", "shop", thing("shop", 4))

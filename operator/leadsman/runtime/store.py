@@ -145,6 +145,10 @@ class OwnStore:
         if not known or self._deployments[key] is not old:
             self._due(self._targets[key])
 
+    def target_unread(self, namespace: str, name: str) -> None:
+        """Answer `on_target` when the Deployment cannot be read now: wait for it no longer."""
+        self._due(self._targets.get((namespace, name), set()))
+
     def _observe_deployment(self, key: Key, body: Body, *, deleted: bool) -> None:
         users = self._targets.get(key)
         if users is None:
@@ -168,9 +172,8 @@ class OwnStore:
         self._own[kind][key] = slim(body)
         if old is not None and same_but_status(old, body):
             return
-        if kind == ROLLOUT:
-            self._govern(key, old, body)
-        self._concern(kind, key, body, old)
+        awaiting = kind == ROLLOUT and self._govern(key, old, body)
+        self._concern(kind, key, body, old, awaiting=awaiting)
 
     def _remove(self, kind: Kind, key: Key, body: Body) -> None:
         old = self._own[kind].get(key)
@@ -181,11 +184,14 @@ class OwnStore:
             self._govern(key, old, None)
         self._concern(kind, key, old, None)
 
-    def _govern(self, key: Key, old: Body | None, new: Body | None) -> None:
-        """Keep the table of targets right."""
+    def _govern(self, key: Key, old: Body | None, new: Body | None) -> bool:
+        """Keep the table of targets right; returns whether a target was asked for.
+
+        The Rollout is then due when its target is known: a pass before would find nothing.
+        """
         before, after = target_of(old), target_of(new)
         if before == after:
-            return
+            return False
         if before:
             users = self._targets.get((key[0], before), set())
             users.discard(key)
@@ -197,14 +203,18 @@ class OwnStore:
             self._targets.setdefault((key[0], after), set()).add(key)
             if (key[0], after) not in self._deployments and self.on_target is not None:
                 self.on_target(key[0], after)
+                return True
+        return False
 
-    def _concern(self, kind: Kind, key: Key, body: Body, old: Body | None) -> None:
+    def _concern(
+        self, kind: Kind, key: Key, body: Body, old: Body | None, *, awaiting: bool = False
+    ) -> None:
         """Make due what this object is part of."""
         if kind == METRICSSOURCE and self.on_source is not None:
             self.on_source(key[1])
         if kind == ROLLOUT:
             peers = self._peers(key, body) | (self._peers(key, old) if old else set())
-            self._due({key} | peers)
+            self._due(peers if awaiting else {key} | peers)
         else:
             self._due(set(self._users(kind, key)))
 

@@ -163,6 +163,7 @@ class Targets:
             self._store.put_target(*key, None)
         except ApiError as error:
             log.warning("deployment not read", namespace=key[0], name=key[1], reason=error.reason)
+            self._store.target_unread(*key)
             await self._clock.sleep(delay("/".join(key), failures + 1, base=0.25, ceiling=10.0))
             self._wanted.put_nowait((key, failures + 1))
         else:

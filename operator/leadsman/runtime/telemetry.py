@@ -34,7 +34,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         """All metrics live in a registry of their own: `render` gives them as text."""
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._decisions = Counter(
             "leadsman_decisions",
