@@ -185,6 +185,7 @@ class World:
         self.sampler = Sampler(self.clock)
         self.notices = Notices()
         self.recorded = Recorded()
+        self._seen: tuple[Any, ...] = ()
         self.start()
 
     def start(self, reader: Reader | None = None) -> None:
@@ -227,16 +228,27 @@ class World:
             self.wake[key] = await self.reconciler.reconcile(key)
 
     async def run(
-        self, seconds: float, until: Callable[[], bool] | None = None, step: float = 0.25
+        self, seconds: float, until: Callable[[], bool] | None = None, step: float = 0.5
     ) -> bool:
         """Let time go on, with a pass at each step; returns whether `until` came true."""
         end = self.clock.now() + seconds
         while self.clock.now() < end:
-            await self.passes()
+            if self._due():
+                await self.passes()
+                self._seen = self._state()
             if until is not None and until():
                 return True
             self.kube.advance(step)
         return until is None
+
+    def _state(self) -> tuple[Any, ...]:
+        store = self.kube.cluster.store
+        return store.revision, self.sampler.bad, self.sampler.error, id(self.reconciler)
+
+    def _due(self) -> bool:
+        """Whether an event or a wake time would make any Rollout due."""
+        wakes = [wake.at for wake in self.wake.values() if wake.at is not None]
+        return self._state() != self._seen or min(wakes, default=1e18) <= self.clock.now()
 
     def body(self, kind: Kind, name: str) -> Body:
         for body in self.all(kind):

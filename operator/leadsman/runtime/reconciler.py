@@ -44,6 +44,8 @@ HOPELESS_BASE = 2.0
 BACKOFF_CEILING = 60.0
 URGENT_CEILING = 1.0
 """Seconds: a write that takes traffic off a bad version is tried at least this often."""
+TARGET_PATIENCE = 5.0
+"""Seconds that a new Rollout waits for its Deployment to be read before it says so."""
 TOLD_AFTER = 3
 """Refusals in a row after which the condition says so."""
 
@@ -64,6 +66,8 @@ class Memory:
     save_at: float | None = None
     failures: int = 0
     conflicts: int = 0
+    retry_at: float = 0.0
+    first_at: float | None = None
     damaged: tuple[str, ...] = field(default=())
 
 
@@ -151,6 +155,11 @@ class Reconciler:
     async def _step(self, key: Key, memory: Memory, body: Body) -> Wake:
         """Observe and decide once, and carry it out."""
         status = self._status(key, memory, body)
+        if not self._target_known(key, body) and status.attempt is None:
+            # It is being asked for, and its answer makes this Rollout due.
+            memory.first_at = self._now() if memory.first_at is None else memory.first_at
+            if self._now() < memory.first_at + TARGET_PATIENCE:
+                return Wake(memory.first_at + TARGET_PATIENCE, Urgency.IDLE)
         spec = await self._resolver.resolve(body)
         sight = await self._observer.observe(key, spec, status, body)
         now = self._now()
@@ -158,6 +167,9 @@ class Reconciler:
         self._recorder.record(spec, status, sight.seen, now, decision)
         if self._on_decision is not None:
             self._on_decision(decision.why.policy)
+        if decision.actions and now < memory.retry_at and decision.urgency > Urgency.ROLL_BACK:
+            # An event came before the backoff's end: what was refused is not tried at each event.
+            return Wake(memory.retry_at, decision.urgency)
         try:
             if decision.persist is Persist.FIRST:
                 await self._save_first(key, memory, decision.status)
@@ -171,10 +183,15 @@ class Reconciler:
             # Only a save raises here: what was decided and done waits in memory.
             return self._again(key, memory, error, decision.urgency)
         memory.failures = memory.conflicts = 0
+        memory.retry_at = 0.0
         if decision.actions or (decision.wake_at is not None and decision.wake_at <= now):
             return Wake(now, decision.urgency)
         wakes = [at for at in (decision.wake_at, memory.save_at) if at is not None]
         return Wake(min(wakes, default=None), decision.urgency)
+
+    def _target_known(self, key: Key, body: Body) -> bool:
+        name = str(((body.get("spec") or {}).get("targetRef") or {}).get("name") or "")
+        return not name or self._store.deployment_known(key[0], name)
 
     def _adopt(self, memory: Memory, status: Status, persist: Persist, now: float) -> None:
         """Take a decided status as the present one, and note by when the API must have it."""
@@ -277,7 +294,8 @@ class Reconciler:
             failures=memory.failures,
             retry_in=round(wait, 3),
         )
-        return Wake(now + wait, urgency)
+        memory.retry_at = now + wait
+        return Wake(memory.retry_at, urgency)
 
 
 def _turned_back(before: Status, after: Status) -> bool:
