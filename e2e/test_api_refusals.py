@@ -42,7 +42,7 @@ def dry_run(cluster: Any, manifest: Any, *more: str) -> Any:
     """Let the API server look at a manifest without storing it."""
     return cluster.run(
         ["kubectl", "create", "-n", NAMESPACE, "--dry-run=server", *more, "-f", "-"],
-        input=json.dumps(manifest),
+        stdin=json.dumps(manifest),
     )
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_field_is_named(api):
 
 def test_the_largest_rollout_is_stored_and_nothing_of_its_status_is_lost(api):
     body = full_rollout()
-    answer = api.run(["kubectl", "apply", "-n", NAMESPACE, "-f", "-"], input=json.dumps(body))
+    answer = api.run(["kubectl", "apply", "-n", NAMESPACE, "-f", "-"], stdin=json.dumps(body))
     assert answer.returncode == 0, answer.stderr
     patch = json.dumps({"status": body["status"]})
     answer = api.run(
@@ -100,7 +100,7 @@ def test_the_largest_rollout_is_stored_and_nothing_of_its_status_is_lost(api):
             *("kubectl", "patch", "-n", NAMESPACE, "rollouts.leadsman.dev", "full"),
             *("--subresource=status", "--type=merge", "--patch-file=/dev/stdin", "-o", "json"),
         ],
-        input=patch,
+        stdin=patch,
     )
     assert answer.returncode == 0, answer.stderr
     stored = json.loads(answer.stdout)

@@ -88,7 +88,7 @@ def test_the_route_waits_for_the_endpoints_of_the_new_version():
     ("name", "sets", "ago"),
     [
         ("shrunk", (stable_set(replicas=2), replace(TAKEN, replicas=2)), 0.1),
-        ("stable not at 0 after a second", (stable_set(), TAKEN), 1.0),
+        ("stable not at 0 for long", (stable_set(), TAKEN), 30.0),
         ("not the new set", (stable_set(), replace(TAKEN, matches=False)), 1.0),
     ],
 )
@@ -98,8 +98,12 @@ def test_a_release_that_did_not_take_is_reclaimed(name, sets, ago):
     assert decision.status.attempt.released_at is None
 
 
-def test_a_release_is_given_its_second():
-    assert handing_over(sets=(stable_set(), TAKEN), released_at=NOW - 0.5).decide().actions == ()
+@pytest.mark.parametrize("owner", [Owner.DEPLOYMENT, Owner.NONE])
+def test_a_slow_deployment_controller_is_waited_for(owner):
+    taken = replace(TAKEN, owner=owner)
+    waiting = handing_over(sets=(stable_set(), taken), released_at=NOW - 29).decide()
+    assert waiting.actions == ()
+    assert waiting.wake_at == NOW + 1
 
 
 def test_promotion_ends_at_rest_with_the_new_stable():

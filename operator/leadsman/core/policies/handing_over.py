@@ -32,7 +32,14 @@ FREEZE_PATIENCE = 3.0
 """Seconds to wait for the freezing policy to be in force; `reclaim` repairs what slips through."""
 
 RECLAIM_AFTER = 1.0
-"""Seconds after the release by which the Deployment controller must have taken the set."""
+"""Seconds after the release by which the set must be the Deployment's new one."""
+
+STUCK_AFTER = 30.0
+"""Seconds after the release by which stable must be at 0.
+
+A whole set that matches is all that the Deployment controller needs, and it carries all traffic
+meanwhile. The controller may be slow; taking the set back just then would undo what it does.
+"""
 
 
 def reclaim(view: View) -> Decision | None:
@@ -46,9 +53,11 @@ def reclaim(view: View) -> Decision | None:
         return None
     stable = view.stable_set
     stable_left = stable is not None and stable.replicas > 0
-    late = view.now >= attempt.released_at + RECLAIM_AFTER
+    waited = view.now - attempt.released_at
     shrank = canary.replicas < target.replicas and stable_left
-    stuck = late and (stable_left or not canary.matches)
+    stuck = (waited >= RECLAIM_AFTER and not canary.matches) or (
+        waited >= STUCK_AFTER and stable_left
+    )
     if not shrank and not stuck:
         return None
     message = (
@@ -164,7 +173,7 @@ def settle_down(view: View) -> Decision | None:
                 "hand_over",
                 "Progressing",
                 waiting,
-                until=max(view.now + 0.05, attempt.released_at + RECLAIM_AFTER),
+                until=max(view.now + 1, attempt.released_at + RECLAIM_AFTER),
                 urgency=Urgency.ADVANCE,
             )
         return _to_rest(view, attempt)
