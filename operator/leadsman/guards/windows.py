@@ -85,6 +85,11 @@ class ArmCounts:
         """All events counted since the beginning, the forgotten ones included."""
         return self._total[-1] if self._total else self._total_before
 
+    def since(self, time: float) -> float:
+        """Events after Unix `time`, as far back as increments are kept."""
+        before = bisect_right(self._times, time + SLACK) - 1
+        return self.events - (self._total[before] if before >= 0 else self._total_before)
+
     def windows(self, width: float, count: int) -> tuple[Window, ...]:
         """Return the windows of `width` seconds at the newest `count` sample times, newest last."""
         first = max(0, len(self._times) - count)

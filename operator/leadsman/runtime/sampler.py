@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from leadsman.adapters.presets.arms import Arms
 from leadsman.adapters.presets.question import router_total, shape_of
 from leadsman.adapters.presets.shape import QueryInvalidError, Shape
+from leadsman.core.policies.shifting import SHARE_EVENTS
 from leadsman.core.spec import GuardSpec
-from leadsman.guards.windows import Reading
+from leadsman.guards.windows import ArmCounts, Reading
 from leadsman.ports import Clock, MetricsSource
 from leadsman.runtime.sampling.evidence import (
     KEEP_MORE,
@@ -33,6 +34,7 @@ from leadsman.runtime.sampling.evidence import (
 from leadsman.runtime.sampling.poller import Key, Poller
 
 _ROUTER_KEEP = 120.0
+_SHARE_SPANS = (5.0, 15.0, 60.0)
 _DEFAULT_SOURCE = "default"
 
 
@@ -110,9 +112,10 @@ class Sampler:
         return {name: sentence for name, sentence in sentences.items() if sentence}
 
     def shares(self, key: Key) -> tuple[int, int] | None:
-        """Return the router's requests since `since`: (canary, stable); None if it shows none.
+        """Return the router's recent requests by arm: (canary, stable); None if it shows none.
 
-        After a restart they count from as far back as was read again, at most two minutes.
+        The shortest of a few spans that holds enough events to tell a share, none from before the
+        subscription's `since`: a data plane that switched late is forgotten as soon as it can be.
         """
         for poller in self._pollers.values():
             part = poller.parts.get(key)
@@ -120,7 +123,7 @@ class Sampler:
                 counts = part.router.counts
                 if counts.last is None:
                     return None
-                return int(counts.arms["canary"].events), int(counts.arms["stable"].events)
+                return _recent(counts.arms["canary"], counts.arms["stable"], counts.last)
         return None
 
     def fresh(self, key: Key) -> bool:
@@ -226,6 +229,14 @@ def _shape(guard: GuardSpec, arms: Arms) -> tuple[Shape | None, str]:
         return shape_of(guard.query, arms), ""
     except QueryInvalidError as error:
         return None, str(error)
+
+
+def _recent(canary: ArmCounts, stable: ArmCounts, last: float) -> tuple[int, int]:
+    for span in _SHARE_SPANS:
+        found = int(canary.since(last - span)), int(stable.since(last - span))
+        if sum(found) >= SHARE_EVENTS:
+            return found
+    return int(canary.events), int(stable.events)
 
 
 def _router(arms: Arms) -> Shape | None:
