@@ -15,7 +15,7 @@ from bench.rollback import Samples
 ROLLOUTS = 50
 MINUTES = 11
 SETTLED = 30.0
-"""Seconds after the weight was reached: the stage has arrived and its guards have their verdicts."""
+"""Seconds after the weight: the stage has arrived and its guards have their verdicts."""
 
 
 def run(boot: int, boots: int) -> Samples:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Self
 
 from bench import process
 from bench.bed import open_place
@@ -65,7 +66,7 @@ class _strangers:  # noqa: N801 (reads as a function in `with`)
         self._thread = threading.Thread(target=self._change, daemon=True)
         self.changes = 0
 
-    def __enter__(self) -> _strangers:
+    def __enter__(self) -> Self:
         api = self._api
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STRANGERS}})
         bodies = list(_bodies())

@@ -1,8 +1,8 @@
 """Promotions at 20-50-100 with three replicas under 200 rps, and what each stage asks of the API.
 
 The overhead is what a promotion takes beyond what its plan asks for: holds, and the settle time of
-each stage and of the hand-over's end; it ends when status says Promoted, all given back. Requests of a stage are those from one raise of the weight to
-the next, the raise itself and its event included.
+each stage and of the hand-over's end. It ends when status says Promoted and all is given back.
+Requests of a stage are those from one raise of the weight to the next, its event included.
 """
 
 from __future__ import annotations
