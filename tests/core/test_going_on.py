@@ -469,3 +469,25 @@ def test_a_set_of_a_refused_template_is_deleted_and_one_to_be_tried_is_kept():
     assert kinds(refused.decide()) == ["DeleteCanary"]
     fresh = at_rest(target=target(), sets=(stable_set(), caught))
     assert kinds(fresh.decide()) == ["RecordTerms"]
+
+
+def test_the_next_stages_pods_start_before_the_hold_is_over():
+    world = middle(due_at=NOW + 4)
+    assert world.decide().actions == (ScaleCanary("shop-new", 2, "12"),)
+    assert middle(due_at=NOW + 8).decide().wake_at == NOW + 3
+    doubtful = middle(due_at=NOW + 4, readings=(reading(0, error="Stale"),))
+    assert doubtful.decide().actions == ()
+
+
+def test_pods_that_were_started_for_the_next_stage_are_kept():
+    more = canary_set(replicas=2, ready=2, available=2)
+    world = middle(sets=(stable_set(), more), arms=arms(4, 2), due_at=NOW + 20)
+    assert world.decide().why.policy == "measure"
+
+
+def test_what_only_people_read_is_not_written_in_a_hurry():
+    blind = GuardStatus("errors", "NoData", "NoTraffic", NOW - 2, limit=0.05, no_data_since=NOW - 2)
+    assert middle(guards=(blind,)).decide().persist is Persist.LAZY
+    seen = middle().decide().status
+    gone = middle(status=seen, readings=(reading(0, error="Timeout"),)).decide()
+    assert gone.persist is Persist.SOON

@@ -65,6 +65,7 @@ CHAIN: tuple[Policy, ...] = (
     opening.pin,
     opening.put_canary,
     shifting.capacity,
+    shifting.prepare,
     shifting.step_back,
     holding.stable_short,
     shifting.raise_weight,

@@ -320,9 +320,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Canary replicas: what the present stage needs, what there is."""
+    """Canary replicas: what the present stage needs, what the next one may have, what there is."""
 
     needed: int
+    most: int
     replicas: int
     available: int
     ready: int
@@ -342,7 +343,12 @@ def need_of(view: View, attempt: Attempt, target: Target, canary: ReplicaSet) ->
     needed = view.needed(view.stage.weight, target.replicas, view.stage)
     if attempt.direction.name is Heading.HANDING_OVER:
         needed = target.replicas
-    return Need(needed, canary.replicas, canary.available, view.ready(Role.CANARY))
+    most = needed
+    following = attempt.stage.index + 1
+    if following < len(view.stages):
+        stage = view.stages[following]
+        most = max(needed, view.needed(stage.weight, target.replicas, stage))
+    return Need(needed, most, canary.replicas, canary.available, view.ready(Role.CANARY))
 
 
 def fresh_stage(view: View, index: int) -> StageStatus:

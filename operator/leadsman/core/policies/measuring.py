@@ -11,7 +11,8 @@ from dataclasses import replace
 from leadsman.core.actions import Emit
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.policies.breaches import describe
-from leadsman.core.spec import Absence, OnInconclusive
+from leadsman.core.policies.shifting import PREPARE_SECONDS
+from leadsman.core.spec import Absence, Contract, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading
 from leadsman.core.view import View, fresh_stage
 from leadsman.guards.verdict import Reason, Verdict
@@ -33,11 +34,13 @@ def measure(view: View) -> Decision | None:
     if not _measuring(view) or attempt is None:
         return None
     status = view.with_guards()
-    persist = _persist(attempt.guards, view.evidence.guards)
+    persist = _persist(view.contract, attempt.guards, view.evidence.guards)
     due = attempt.stage.due_at or view.now
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
     if view.now < due:
         wake = min(due, *_turning_points(view)) if view.evidence.holding else due
+        if view.now < due - PREPARE_SECONDS < wake:
+            wake = due - PREPARE_SECONDS
         if keeping and any(guard.verdict != Verdict.INCONCLUSIVE for guard in keeping):
             return view.wait(
                 "measure",
@@ -104,14 +107,22 @@ def _turning_points(view: View) -> list[float]:
     return [point for point in points if point > view.now] or [view.now + 60]
 
 
-def _persist(before: tuple[GuardStatus, ...], after: tuple[GuardStatus, ...]) -> Persist:
-    """What a trigger must remember is written soon; values are for people and may wait."""
-    if len(before) != len(after):
+def _persist(
+    contract: Contract, before: tuple[GuardStatus, ...], after: tuple[GuardStatus, ...]
+) -> Persist:
+    """What a trigger must remember is written soon; what is for people may wait.
+
+    That a guard has begun to fail matters where it must go on for a time, and that it has gone
+    blind; that it sees again costs nothing to learn anew.
+    """
+    if before is after or len(before) != len(after):
         return Persist.LAZY
-    for old, new in zip(before, after, strict=True):
-        if (old.failing_since is None) != (new.failing_since is None):
+    for spec, old, new in zip(contract.guards, before, after, strict=True):
+        if spec.trigger.sustained_for and (old.failing_since is None) != (
+            new.failing_since is None
+        ):
             return Persist.SOON
-        if (old.no_data_since is None) != (new.no_data_since is None):
+        if old.no_data_since is None and new.no_data_since is not None:
             return Persist.SOON
     return Persist.LAZY
 

@@ -12,6 +12,9 @@ from leadsman.core.view import View, need_of, owned
 SHARE_EVENTS = 200
 """From so many events on, the arrived share is compared with the commanded one."""
 
+PREPARE_SECONDS = 5.0
+"""So long before a hold is over, the pods of the next stage are started."""
+
 SHARE_POINTS = 0.02
 SHARE_RATIO = 0.2
 """Plausible within the larger of two points and a fifth of the share."""
@@ -29,12 +32,13 @@ def capacity(view: View) -> Decision | None:
     if view.terms is None or not owned(canary):
         return None
     need = need_of(view, attempt, target, canary)
-    if canary.replicas != need.needed:
+    wanted = min(max(canary.replicas, need.needed), need.most)
+    if canary.replicas != wanted:
         return view.act(
             "capacity",
             "Progressing",
-            f"the canary is scaled to {need.needed}",
-            ScaleCanary(canary.name, need.needed, canary.resource_version),
+            f"the canary is scaled to {wanted}",
+            ScaleCanary(canary.name, wanted, canary.resource_version),
         )
     if attempt.stage.commanded_at is not None or need.met:
         return None
@@ -44,6 +48,30 @@ def capacity(view: View) -> Decision | None:
         f"{need.available} of {need.needed} canary pods available, {need.ready} in the endpoints",
         until=attempt.stage.wait_since + view.plan.progress_deadline,
         urgency=Urgency.ADVANCE,
+    )
+
+
+def prepare(view: View) -> Decision | None:
+    """The hold is nearly over and nothing speaks against going on: the next stage's pods start.
+
+    Pods take a second or more to get ready; without this every stage would wait for them.
+    """
+    attempt, target, canary = view.attempt, view.target, view.canary_set
+    if not _forward(view) or attempt is None or target is None or canary is None:
+        return None
+    due = attempt.stage.due_at
+    if due is None or not due - PREPARE_SECONDS <= view.now < due or view.evidence.holding:
+        return None
+    if view.terms is None or not owned(canary):
+        return None
+    need = need_of(view, attempt, target, canary)
+    if canary.replicas >= need.most:
+        return None
+    return view.act(
+        "prepare",
+        "Progressing",
+        f"the canary is scaled to {need.most} for the next stage",
+        ScaleCanary(canary.name, need.most, canary.resource_version),
     )
 
 
