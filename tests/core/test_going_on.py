@@ -186,7 +186,10 @@ def test_each_step_waits_for_the_one_before():
     empty = world.but(arms=arms(0, 0))
     assert empty.decide().why.reason == "Holding"
     filled = world.but(arms=arms(4, 0))
-    assert filled.decide().actions == (SetWeights(0, lowering=False),)
+    assert filled.decide().actions == ()
+    assert filled.decide().wake_at == NOW + 1
+    known = filled.but(now=NOW + 1)
+    assert known.decide().actions == (SetWeights(0, lowering=False),)
     unaccepted = filled.but(rules=(rule(0, accepted=False, why_not="lags"),))
     assert "lags" in unaccepted.decide().why.message
     routed = filled.but(rules=(rule(0),))
@@ -198,6 +201,12 @@ def test_each_step_waits_for_the_one_before():
         status=pinning.status, services=(Service("shop", "17", pinned_to="old", ready_stable=4),)
     )
     assert pinned.decide().actions == (CreateCanary("new", 1),)
+
+
+def test_a_version_that_runs_already_is_kept_from_traffic_without_delay():
+    world = opening().but(arms=arms(4, 0), sets=(stable_set(), canary_set()))
+    world = world.but(seen=replace(world.seen, terms=TERMS))
+    assert world.decide().actions == (SetWeights(0, lowering=False),)
 
 
 def test_an_unpinned_service_lets_the_route_settle_before_the_first_canary_pod():

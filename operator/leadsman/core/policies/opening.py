@@ -24,6 +24,13 @@ from leadsman.core.spec import InCluster, RolloutSpec, Terms
 from leadsman.core.status import Attempt, Direction, Heading, Original, StageStatus, Status
 from leadsman.core.view import View
 
+ARMS_LEAD = 1.0
+"""Seconds for which new arms are there before a route names them.
+
+A gateway follows Services and routes on separate ways, and answers 500 for a route that names a
+Service which it has not heard of yet.
+"""
+
 
 def begin(view: View) -> Decision | None:
     """The template differs from stable's and is not the refused one: start an attempt."""
@@ -182,6 +189,9 @@ def route_on_stable(view: View) -> Decision | None:
     if not view.all_on(0):
         if any(rule.form is Form.OTHER for rule in view.seen.rules):
             return view.wait("begin", "AmbiguousRule", "a rule no longer names the Service")
+        known = attempt.started_at + min(view.plan.settle, ARMS_LEAD)
+        if view.now < known and not _running(view):
+            return view.wait("begin", "Progressing", "the gateway learns of the arms", until=known)
         return view.act(
             "begin",
             "Progressing",
@@ -198,6 +208,11 @@ def route_on_stable(view: View) -> Decision | None:
         status=view.with_attempt(routed_at=view.now),
         persist=Persist.SOON,
     )
+
+
+def _running(view: View) -> bool:
+    """Nobody held the new version back: its pods must be kept from traffic without delay."""
+    return view.canary_set is not None and view.canary_set.replicas > 0
 
 
 def pin(view: View) -> Decision | None:
