@@ -13,8 +13,10 @@ from leadsman.ports import (
     GRPCROUTE,
     HTTPROUTE,
     REPLICASET,
+    ROLLOUT,
     SERVICE,
     Body,
+    Ref,
 )
 from tests.runtime.worlds import (
     NS,
@@ -189,3 +191,38 @@ async def test_a_rollback_leaves_everything_as_it_was(mode: str) -> None:
         "shop:v1"
     ]
     assert running[0]["metadata"]["namespace"] == NS
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("during", [False, True])
+async def test_deleting_the_rollout_leaves_a_way_in(mode: str, during: bool) -> None:
+    world = await world_of(mode)
+    before = users_objects(world)
+    if during:
+        world.kube.user_apply(deployment("v2"))
+        first = 100 if mode == "immediate" else 20
+        assert await world.run(30, lambda: highest(world) == first)
+    world.kube.user_delete(Ref(ROLLOUT, NS, "shop"))
+    assert await world.run(90, lambda: not world.exists(ROLLOUT, "shop"))
+    world.kube.advance(20)
+    after = users_objects(world)
+    assert after.pop("paused") is False
+    before.pop("paused")
+    assert after == before
+    for name in (name for name in after if name.startswith("HTTPRoute/")):
+        traffic = world.kube.gateway.traffic(Ref(HTTPROUTE, NS, name.partition("/")[2]))
+        assert traffic.lost == 0
+
+
+async def test_a_rollout_made_anew_takes_the_arms_up_again() -> None:
+    world = await world_of("weights_only")
+    world.kube.user_delete(Ref(ROLLOUT, NS, "shop"))
+    assert await world.run(30, lambda: not world.exists(ROLLOUT, "shop"))
+    spec = MODES["weights_only"][1]
+    world.kube.user_create(rollout(**spec))
+    assert await world.run(20, lambda: world.ready == "Stable")
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(150, ended(world))
+    assert world.status.history[-1].outcome == "Promoted"
+    owners = world.body(SERVICE, "shop-canary")["metadata"]["ownerReferences"]
+    assert [one["uid"] for one in owners] == [world.body(ROLLOUT, "shop")["metadata"]["uid"]]

@@ -72,6 +72,13 @@ class DropArms:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepArms:
+    """Let go of both arms of every Service, but leave them: the user's own route names them."""
+
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetWeights:
     """Give the canary `canary` percent on every rule, the stable arm the rest.
 
@@ -183,6 +190,7 @@ Action = (
     | DropTerms
     | SetArm
     | DropArms
+    | KeepArms
     | SetWeights
     | RestoreRules
     | KeepRoute

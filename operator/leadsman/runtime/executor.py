@@ -93,6 +93,7 @@ class Executor:
             act.DropTerms: self._drop_terms,
             act.SetArm: self._set_arm,
             act.DropArms: self._drop_arms,
+            act.KeepArms: self._keep_arms,
             act.SetWeights: self._set_weights,
             act.RestoreRules: self._restore_rules,
             act.KeepRoute: self._keep_route,
@@ -209,6 +210,9 @@ class Executor:
 
     async def _drop_arms(self, action: act.DropArms, _: RolloutSpec, sight: Sight) -> None:
         await self._services.drop_arms(action.services, sight)
+
+    async def _keep_arms(self, _: act.KeepArms, __: RolloutSpec, sight: Sight) -> None:
+        await self._services.keep_arms(sight)
 
     async def _pin(self, action: act.Pin, _: RolloutSpec, sight: Sight) -> None:
         service = _there(sight.services.get(action.service), f"Service {action.service}")

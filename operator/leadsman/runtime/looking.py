@@ -99,7 +99,7 @@ class Looker:
         reading = _Reading(self._reader, key)
         attempt = status.attempt
         listed = _listed(rollout, attempt)
-        selector = _selector(deployment, attempt)
+        selector = _selector(deployment, status)
         none: tuple[Body, ...] = ()
         set_bodies, pod_bodies, routes = await asyncio.gather(
             reading.list(REPLICASET, selector) if selector else _value(none),
@@ -113,7 +113,7 @@ class Looker:
         services = await self._services(reading, rollout, attempt, listed, routes, deployment)
         names = arm_names(tuple(services))
         arm_bodies, slices = await asyncio.gather(
-            self._arms(reading, names, spec.uid),
+            self._arms(reading, names, rollout),
             self._slices(reading, names),
         )
         rules = self._rules(reading, listed, routes, names, attempt)
@@ -220,7 +220,9 @@ class Looker:
                 reading.problems.append(problem)
         return suitable
 
-    async def _arms(self, reading: _Reading, names: Arms, uid: str) -> dict[tuple[str, Role], Body]:
+    async def _arms(
+        self, reading: _Reading, names: Arms, rollout: Body
+    ) -> dict[tuple[str, Role], Body]:
         wanted = [
             (service, role, arm_facts.arm_name(service, role)) for service in names for role in Role
         ]
@@ -229,7 +231,7 @@ class Looker:
         for (service, role, name), body in zip(wanted, bodies, strict=True):
             if body is None:
                 continue
-            if arm_facts.is_ours(body, uid):
+            if arm_facts.is_arm(body, rollout, role):
                 found[service, role] = body
             else:
                 reading.problems.append(
@@ -285,11 +287,15 @@ def _listed(rollout: Body, attempt: Attempt | None) -> Listed:
     return route_rules(rollout)
 
 
-def _selector(deployment: Body | None, attempt: Attempt | None) -> str:
-    """The target's selector; without a target, what the attempt's own set is known by."""
-    if deployment is not None:
-        return selector_text(deployment["spec"].get("selector") or {})
-    return "" if attempt is None else f"{HASH_LABEL}={attempt.revision}"
+def _selector(deployment: Body | None, status: Status) -> str:
+    """The target's selector; during an attempt on another target, what its set is known by."""
+    attempt, stable = status.attempt, status.stable
+    uid = None if deployment is None else deployment["metadata"].get("uid")
+    if attempt is not None and (stable is None or uid != stable.uid):
+        return f"{HASH_LABEL}={attempt.revision}"
+    if deployment is None:
+        return ""
+    return selector_text(deployment["spec"].get("selector") or {})
 
 
 def _of_target(bodies: Sequence[Body], deployment: Body | None) -> list[Body]:

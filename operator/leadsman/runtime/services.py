@@ -45,6 +45,12 @@ class Services:
                 ref = Ref(SERVICE, about["namespace"], about["name"])
                 await self._writer.delete(ref, uid=str(about.get("uid", "")))
 
+    async def keep_arms(self, sight: Sight) -> None:
+        """Take our reference off every arm, so that it outlives the Rollout."""
+        uid = str(sight.rollout["metadata"]["uid"])
+        for _, arm in sorted(sight.arms.items()):
+            await self._writer.patch(SERVICE, arm, facts.let_go_patch(arm, uid))
+
     async def pin(self, service: Body, revision: str, resource_version: str) -> None:
         """Pin the user's Service to a revision."""
         patch = facts.pin_patch(service, revision, resource_version)

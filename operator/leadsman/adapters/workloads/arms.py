@@ -113,12 +113,29 @@ def arm_service(service: Body, role: Role, revision: str, rollout: Body, *, pinn
 
 
 def arm_patch(arm: Body, wanted: Body) -> Operations:
-    """Return the patch that narrows or widens an arm; empty when it selects so already."""
-    if arm["spec"].get("selector") == wanted["spec"]["selector"]:
+    """Return the patch that narrows or widens an arm and makes it ours; empty when it is so."""
+    changes: Operations = []
+    if arm["spec"].get("selector") != wanted["spec"]["selector"]:
+        changes.append(
+            {"op": "replace", "path": "/spec/selector", "value": wanted["spec"]["selector"]}
+        )
+    if controller(arm) is None:
+        owners = wanted["metadata"]["ownerReferences"]
+        changes.append({"op": "add", "path": "/metadata/ownerReferences", "value": owners})
+    if not changes:
+        return []
+    return [*preconditions(resource_version=arm["metadata"]["resourceVersion"]), *changes]
+
+
+def let_go_patch(arm: Body, rollout_uid: str) -> Operations:
+    """Return the patch that takes our reference off an arm; empty when it is not there."""
+    owners = arm["metadata"].get("ownerReferences") or []
+    kept = [one for one in owners if one.get("uid") != rollout_uid]
+    if kept == owners:
         return []
     return [
         *preconditions(resource_version=arm["metadata"]["resourceVersion"]),
-        {"op": "replace", "path": "/spec/selector", "value": wanted["spec"]["selector"]},
+        {"op": "replace", "path": "/metadata/ownerReferences", "value": kept},
     ]
 
 
@@ -139,6 +156,21 @@ def is_ours(body: Body, rollout_uid: str) -> bool:
     """Whether the Rollout controls an object."""
     reference = controller(body)
     return reference is not None and reference.get("uid") == rollout_uid
+
+
+def is_arm(body: Body, rollout: Body, role: Role) -> bool:
+    """Whether a Service is an arm of this Rollout, or one that an earlier Rollout of its name left.
+
+    A Rollout whose route names the arms leaves them behind when it is deleted; one that is made
+    anew finds them without a controller, under its own name.
+    """
+    if controller(body) is not None:
+        return is_ours(body, str(rollout["metadata"]["uid"]))
+    labels = body["metadata"].get("labels") or {}
+    return (
+        labels.get(ROLLOUT_LABEL) == rollout["metadata"]["name"]
+        and labels.get(ARM_LABEL) == role.value
+    )
 
 
 def pin_patch(service: Body, revision: str, resource_version: str) -> Operations:

@@ -9,6 +9,7 @@ from leadsman.core.actions import (
     DropArms,
     DropFinalizer,
     Emit,
+    KeepArms,
     Pause,
     SetArm,
     Unpause,
@@ -48,8 +49,11 @@ def give_back(view: View) -> Decision | None:
         return view.act(
             "give_back",
             "Progressing",
-            "deleting the arms",
-            DropArms(view.services),
+            "letting go of the arms",
+            # A route that names the arms by its user's hand would lead nowhere without them.
+            KeepArms(view.services)
+            if any(rule.permanent for rule in view.seen.rules)
+            else DropArms(view.services),
             DropFinalizer(),
         )
     return view.act("give_back", "Progressing", "everything is given back", DropFinalizer())
