@@ -48,8 +48,6 @@ def scale_in_a_barrage(app: App, number: int) -> None:
         body = {"spec": {"replicas": 3 + (number + call) % 4}}
         app.api.patch("Deployment", NAME, app.namespace, body, sub="scale")
         time.sleep(0.01)
-    body = {"spec": {"replicas": 4}}
-    app.api.patch("Deployment", NAME, app.namespace, body, sub="scale")
 
 
 def unready(app: App, number: int) -> None:
@@ -89,7 +87,7 @@ def promotions_hit(app: App, versions: list[str], hit: Hit) -> None:
             app.finished("Promoted", number=number)
             app.rest()
     oracles.nobody_lost(traffic)
-    assert app.complete(4)
+    assert app.complete()
 
 
 NEW = ["v2", "v3", "v4"]

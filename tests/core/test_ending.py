@@ -203,10 +203,12 @@ def test_a_lost_target_restores_the_route_before_the_canary_goes():
     assert kinds(rested.decide()) == ["DeleteCanary"]
 
 
-def test_weights_only_rules_are_never_restored_below_their_arms():
+def test_weights_only_rules_are_at_rest_at_weight_0_and_only_their_ownership_is_given_up():
     world = rolling_back(ago=31, **EMPTY, rules=(rule(0, permanent=True),))
     decision = world.decide()
-    assert "RestoreRules" not in kinds(decision)
+    assert kinds(decision).count("RestoreRules") == 1
+    theirs = world.but(rules=(rule(0, permanent=True, ours=False),))
+    assert "RestoreRules" not in kinds(theirs.decide())
     assert kinds(decision).count("SetArm") == 2
     final = world.but(rested_at=NOW - 9).decide()
     assert "DropArms" not in kinds(final)

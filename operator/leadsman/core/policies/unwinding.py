@@ -119,7 +119,9 @@ def _to_rest(view: View, attempt: Attempt) -> Decision:
             for role in (Role.CANARY, Role.STABLE)
             if (arm := view.arm(service, role)) is None or arm.revision
         ]
-    restore = () if view.at_rest_form else (RestoreRules(attempt.original),)
+    # A permanent rule is in rest form at weight 0 already, but its ownership is given up as well.
+    kept = any(rule.permanent and rule.ours for rule in view.seen.rules)
+    restore = () if view.at_rest_form and not kept else (RestoreRules(attempt.original),)
     return view.act(
         "unwind",
         "Progressing",
