@@ -60,11 +60,6 @@ class Outcome:
         """Whether the world was another one: look and decide again at once."""
         return isinstance(self.error, ConflictError | NotFoundError)
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether repeating the same write cannot help soon."""
-        return isinstance(self.error, InvalidError)
-
 
 class Executor:
     """Carries decisions out. One for the whole process."""

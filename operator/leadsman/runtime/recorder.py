@@ -97,8 +97,3 @@ class FileRecorder:
 
     def _path(self, number: int) -> Path:
         return self._directory / f"decisions-{number:06d}.jsonl"
-
-
-def recorder(directory: str) -> Recorder:
-    """Return the recorder that the settings ask for; "" records nothing."""
-    return FileRecorder(Path(directory)) if directory else NoRecorder()
