@@ -2,9 +2,9 @@
 
     python -m e2e.run [-k EXPRESSION] [-n WORKERS] [--name BED] [--phase NAME] [pytest arguments]
 
-Three phases on one cluster: suites side by side, then those that disturb the cluster one by one,
-then the replay of every decision that was recorded. The last line has the totals of all phases as
-pytest prints them; the exit code is 1 when anything failed.
+Phases on one cluster: suites side by side, then those that disturb the cluster (one disturbance
+after the other), then the replay of every decision that was recorded. The last line has the totals
+of all phases as pytest prints them; the exit code is 1 when anything failed.
 """
 
 from __future__ import annotations
@@ -45,14 +45,20 @@ class Totals:
         return f"{self.passed} passed, {self.failed + self.error} failed, {self.skipped} skipped"
 
 
+DISTURBANCES = ("operator_killed", "prometheus_down", "hold", "handover_gaps", "deletion")
+"""Suites with tests that disturb the cluster. Those of one file share their disturbance (or bear
+each other's), so that they run side by side; those of two files never do."""
+
+
 def phases(workers: int) -> dict[str, list[str]]:
     """pytest's arguments of each phase."""
-    side_by_side = ["-m", "not disruptive", f"--ignore={REPLAY}", "e2e"]
-    if workers > 1:
-        side_by_side = ["-n", str(workers), "--dist", "worksteal", *side_by_side]
+    many = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
+    disturbing = {
+        name: [*many, "-m", "disruptive", f"e2e/suites/test_{name}.py"] for name in DISTURBANCES
+    }
     return {
-        "parallel": side_by_side,
-        "disruptive": ["-m", "disruptive", f"--ignore={REPLAY}", "e2e"],
+        "parallel": [*many, "-m", "not disruptive", f"--ignore={REPLAY}", "e2e"],
+        **disturbing,
         "replay": [REPLAY],
     }
 

@@ -7,12 +7,11 @@ plain manifests: a volume for the decision records, so that the whole run can be
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from e2e.cluster.operator_image import operator_image
 from e2e.harness.api import Api, ApiError, Body
 from e2e.harness.objects import ROOT, metrics_source
 from e2e.harness.reading import condition, pod_ready
+from e2e.harness.shared import forget, locked, shared
 
 IMAGE_NOTE = "e2e.leadsman.dev/image"
 RECORDS = "leadsman-records"
@@ -36,6 +36,7 @@ class Installation:
     def __init__(self, cluster: Backend, api: Api) -> None:
         self.cluster = cluster
         self.api = api
+        self._folder = cluster.kubeconfig.parent
         manifests = [
             body
             for file in sorted((ROOT / "deploy").glob("*.yaml"))
@@ -58,10 +59,11 @@ class Installation:
 
         Of several processes with the same word for `once` only the first one installs.
         """
-        done = self.cluster.kubeconfig.with_name(f"installed-{once}")
-        with _alone(self.cluster.kubeconfig):
+        done = self._folder / f"installed-{once}"
+        with locked(self._folder / "install.lock"):
             if once and done.exists():
                 return
+            forget(self._folder)
             tar = operator_image(ROOT)
             digest = hashlib.sha256(tar.read_bytes()).hexdigest()[:16]
             found = self.api.get("Deployment", self.name, self.namespace)
@@ -114,7 +116,7 @@ class Installation:
         """The folder of the decision records; None where the node's disk is not this machine's."""
         if self.cluster.name != "bare":
             return None
-        folder = self.cluster.kubeconfig.parent / "records"
+        folder = self._folder / "records"
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)
         return folder
@@ -170,7 +172,9 @@ class Installation:
         for name in names:
             options: dict[str, Any] = {"gracePeriodSeconds": 0}
             self.api.delete("Pod", name, self.namespace, **options)
-        if self.cluster.name == "bare" and not killed:
+        found = self.api.get("Deployment", self.name, self.namespace) or {"spec": {}}
+        stopped = found["spec"].get("replicas") == 0
+        if self.cluster.name == "bare" and not (killed or stopped):
             raise RuntimeError("no process of the operator was found to kill")
 
     def _sigkill(self) -> int:
@@ -204,30 +208,47 @@ class Installation:
             "Deployment", self.name, self.namespace, {"spec": {"replicas": replicas}}, sub="scale"
         )
 
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
+    def stopped(self) -> AbstractContextManager[None]:
         """The operator is down inside the block."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
+        return shared(self._folder, "operator", self.stop, self.start)
 
-    @contextlib.contextmanager
-    def without_policies(self, word: str = "") -> Iterator[None]:
+    def without_policies(self, word: str = "") -> AbstractContextManager[None]:
         """Admission policies whose name contains `word` are absent inside the block."""
         removed = [body for body in self.policies if word in body["metadata"]["name"]]
         if not removed:
             raise RuntimeError(f"deploy/ has no admission policy named {word!r}")
-        for body in removed:
-            self.api.delete(body["kind"], body["metadata"]["name"])
-        try:
-            time.sleep(1)  # admission plug-ins follow by a watch; there is no signal to wait for
-            yield
-        finally:
+
+        def remove() -> None:
+            for body in removed:
+                self.api.delete(body["kind"], body["metadata"]["name"])
+            time.sleep(1)  # admission plug-ins follow by a watch; nothing tells when
+
+        def put_back() -> None:
             for body in removed:
                 self.api.apply(body, force=True)
             time.sleep(1)
+
+        return shared(self._folder, f"policies-{word}", remove, put_back)
+
+    def without_prometheus(self) -> AbstractContextManager[None]:
+        """Prometheus is down inside the block."""
+        return shared(
+            self._folder, "prometheus", lambda: self._prometheus(0), lambda: self._prometheus(1)
+        )
+
+    def _prometheus(self, replicas: int) -> None:
+        body = {"spec": {"replicas": replicas}}
+        self.api.patch("Deployment", "prometheus", "monitoring", body, sub="scale")
+        until = time.monotonic() + 60
+        while True:
+            pods = self.api.list("Pod", "monitoring", "app=prometheus")
+            found = self.api.get("Deployment", "prometheus", "monitoring") or {}
+            ready = found.get("status", {}).get("availableReplicas", 0)
+            if ready == replicas and len(pods) == replicas:
+                return
+            if time.monotonic() > until:
+                raise TimeoutError(f"Prometheus does not come to {replicas} replicas")
+            time.sleep(0.2)
 
 
 def _namespaced(body: Body) -> bool:
@@ -263,11 +284,3 @@ def _records_volume(folder: Path, namespace: str) -> list[Body]:
             },
         },
     ]
-
-
-@contextlib.contextmanager
-def _alone(kubeconfig: Path) -> Iterator[None]:
-    """One process at a time installs."""
-    with (kubeconfig.parent / "install.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -88,7 +88,7 @@ def test_a_template_that_no_policy_held_is_kept_from_traffic_and_taken_over(
 ):
     app.install()
     app.govern(plan=plan(25, 50, 100))
-    with operator.without_policies("hold"), app.users() as traffic:
+    with operator.without_policies(), app.users() as traffic:
         app.release("v2", READY_AFTER_MS="1500")
         app.finished("Promoted")
         app.rest()

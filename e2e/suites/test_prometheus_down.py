@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from e2e.harness import oracles
 from e2e.harness.app import App
+from e2e.harness.installation import Installation
 from e2e.harness.objects import contract, guard, plan
 
 pytestmark = pytest.mark.disruptive
 
 
-def _scale(app: App, replicas: int) -> None:
-    body = {"spec": {"replicas": replicas}}
-    app.api.patch("Deployment", "prometheus", "monitoring", body, sub="scale")
-    until = time.monotonic() + 60
-    while True:
-        pods = app.api.list("Pod", "monitoring", "app=prometheus")
-        found = app.api.get("Deployment", "prometheus", "monitoring") or {}
-        ready = found.get("status", {}).get("availableReplicas", 0)
-        if ready == replicas and len(pods) == replicas:
-            return
-        if time.monotonic() > until:
-            raise TimeoutError(f"Prometheus does not come to {replicas} replicas")
-        time.sleep(0.2)
-
-
-@contextmanager
-def prometheus_down(app: App) -> Iterator[None]:
-    _scale(app, 0)
-    try:
-        yield
-    finally:
-        _scale(app, 1)
-
-
-def test_a_release_holds_while_prometheus_is_down_and_goes_on_afterwards(app: App):
+def test_a_release_holds_while_prometheus_is_down_and_goes_on_afterwards(
+    app: App, operator: Installation
+):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="5s"))
     with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
-        with prometheus_down(app):
+        with operator.without_prometheus():
             app.wait("it holds", lambda: app.ready().get("reason") == "Holding")
             time.sleep(8)  # longer than the stage's hold
             assert app.weight() == 25
@@ -56,40 +33,40 @@ def test_a_release_holds_while_prometheus_is_down_and_goes_on_afterwards(app: Ap
     oracles.never_above_the_plan(app, (25, 50, 100), 5.0)
 
 
-def test_a_crash_rolls_back_without_prometheus(app: App):
+def test_a_crash_rolls_back_without_prometheus(app: App, operator: Installation):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="60s"))
     with app.users(inside=0):
         app.release("v2")
         app.at_weight(25)
-        with prometheus_down(app):
+        with operator.without_prometheus():
             app.behave("v2", exit=1)
             entry = app.finished("RolledBack")
             app.rest(held=True)
     assert entry["reason"] == "CanaryCrashed"
 
 
-def test_a_revert_works_without_prometheus(app: App):
+def test_a_revert_works_without_prometheus(app: App, operator: Installation):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="60s"))
     with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
-        with prometheus_down(app):
+        with operator.without_prometheus():
             app.release("v1")
             app.wait("the attempt ends", lambda: app.past() and not app.status().get("attempt"))
             app.rest()
     oracles.nobody_lost(traffic)
 
 
-def test_no_data_rolls_back_where_the_contract_says_so(app: App):
+def test_no_data_rolls_back_where_the_contract_says_so(app: App, operator: Installation):
     app.install()
     blind = contract(guard(), noData={"after": "5s", "action": "Rollback"})
     app.govern(plan=plan(25, 100, hold="60s"), contract=blind)
     with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
-        with prometheus_down(app):
+        with operator.without_prometheus():
             entry = app.finished("RolledBack")
             app.rest(held=True)
     oracles.nobody_lost(traffic)
