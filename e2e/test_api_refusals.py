@@ -137,3 +137,32 @@ def test_explain_describes_every_kind(api, kind):
     )
     assert answer.returncode == 0, answer.stderr
     assert "<no description>" not in answer.stdout
+
+
+def test_the_target_of_a_rollout_cannot_be_changed(api):
+    """A Rollout that moved on would leave its former target held for ever."""
+    name = "immutable-target"
+    manifest = json.dumps(
+        {
+            "apiVersion": "leadsman.dev/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {
+                "targetRef": {"kind": "Deployment", "name": "one"},
+                "traffic": {"gatewayAPI": {"routeRefs": [{"name": "one"}]}},
+                "plan": {"stages": [{"name": "full", "weight": 100}]},
+                "unguarded": "only the refusal is tried",
+            },
+        }
+    )
+    try:
+        made = api.run(["kubectl", "create", "-f", "-"], stdin=manifest)
+        assert made.returncode == 0, made.stderr
+        patch = json.dumps({"spec": {"targetRef": {"name": "two"}}})
+        moved = api.run(
+            ["kubectl", "-n", NAMESPACE, "patch", "lro", name, "--type=merge", "-p", patch]
+        )
+        assert moved.returncode != 0
+        assert "spec.targetRef must not change" in moved.stderr
+    finally:
+        api.run(["kubectl", "-n", NAMESPACE, "delete", "lro", name, "--wait=false"])

@@ -51,6 +51,14 @@ class TargetRef(Api):
     kind: Literal["Deployment"] = Field(description="The workload's kind.")
     name: ObjectName = Field(description="The workload's name, in the same namespace.")
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self == oldSelf",
+            message="spec.targetRef must not change: delete this Rollout and create another one",
+            holds=lambda _: True,  # one object alone cannot tell; the API server compares
+        ),
+    )
+
 
 class RouteRef(Api):
     """A route of the user's, or one rule of it."""
