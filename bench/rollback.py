@@ -70,8 +70,10 @@ def _round(app: App, version: str, number: int, phase: float) -> dict[str, float
     app.finished("RolledBack", number)
     app.rest(held=True)
     rested = time.time()
-    before = requests.between(quiet_from, evidence - 0.2, app.namespace)
-    after = requests.between(evidence - 0.05, rested, app.namespace)
+    # A patch is on its way for some milliseconds before anybody sees the weight.
+    turned = min(evidence, off) - 0.2
+    before = requests.between(quiet_from, turned, app.namespace)
+    after = requests.between(turned, rested, app.namespace)
     for one in [*before, *after]:
         print("   ", one.told(), flush=True)
     print(
