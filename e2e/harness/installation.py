@@ -121,6 +121,22 @@ class Installation:
         folder.chmod(0o777)
         return folder
 
+    def kept_records(self) -> list[Path]:
+        """The record files of all operator processes so far.
+
+        The operator keeps its latest files only and starts one with each process. Suites kill
+        many, so every file is linked beside before it can be dropped.
+        """
+        folder = self.records()
+        if folder is None:
+            return []
+        kept = folder.with_name("records-kept")
+        kept.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            with contextlib.suppress(FileExistsError):
+                (kept / f"{path.stat().st_ino}-{path.name}").hardlink_to(path)
+        return sorted(kept.iterdir())
+
     def _kubectl(self, *argv: str) -> str:
         answer = self.cluster.run(["kubectl", *argv])
         if answer.returncode != 0:
@@ -167,6 +183,7 @@ class Installation:
 
     def kill(self) -> None:
         """SIGKILL, then a new pod (a restarted container would wait for its back-off)."""
+        self.kept_records()
         names = [pod["metadata"]["name"] for pod in self.pods()]
         killed = self._sigkill()
         for name in names:
@@ -191,6 +208,7 @@ class Installation:
 
     def stop(self) -> None:
         """Scales the operator to nothing and waits until its pod is gone."""
+        self.kept_records()
         self._scale(0)
         until = time.monotonic() + 60
         while self.api.list("Pod", self.namespace, self.selector):
