@@ -86,7 +86,7 @@ async def test_a_plan_in_the_cores_units() -> None:
             plan={
                 "stages": [
                     {"name": "a", "weight": 5, "hold": "1m30s", "maxHold": "1h", "replicas": 3},
-                    {"name": "b", "weight": 100, "approval": {"count": 2}},
+                    {"name": "b", "weight": 100},
                 ],
                 "settle": "500ms",
             },
@@ -97,9 +97,16 @@ async def test_a_plan_in_the_cores_units() -> None:
     assert spec.terms is not None
     assert spec.terms.plan.stages == (
         Stage("a", 5, 90.0, 3600.0, 3),
-        Stage("b", 100, 0.0, None, None, 2),
+        Stage("b", 100),
     )
     assert (spec.terms.plan.settle, spec.terms.plan.progress_deadline) == (0.5, 600.0)
+
+
+async def test_an_approval_that_nobody_could_give_is_refused_at_once() -> None:
+    stages = [{"name": "all", "weight": 100, "approval": {"count": 1}}]
+    spec = await resolved(lro(plan={"stages": stages}))
+    assert reasons(spec) == ["PlanInvalid"]
+    assert "plan.stages[0].approval" in spec.problems[0].message
 
 
 async def test_references_are_followed_to_the_guard() -> None:

@@ -70,6 +70,10 @@ class Reason(_Documented):
     # Ready=False, Stalled=True: what the operator alone can see
     PLAN_INVALID = "PlanInvalid", "Plan or contract cannot be carried out; the message says why."
     JUDGE_UNSUPPORTED = "JudgeUnsupported", "This version cannot judge by this statistic."
+    STRATEGY_UNSUPPORTED = "StrategyUnsupported", "This version cannot follow this strategy."
+    MEASURE_UNSUPPORTED = "MeasureUnsupported", "This version cannot measure what a guard asks for."
+    CONTRACT_INVALID = "ContractInvalid", "A contract or a guard of it cannot be read."
+    API_UNAVAILABLE = "ApiUnavailable", "The API server refuses or does not answer a write."
     TARGET_MISSING = "TargetMissing", "The Deployment does not exist."
     ROUTE_MISSING = "RouteMissing", "A route does not exist."
     RULE_MISSING = "RuleMissing", "The route has no rule of that name."

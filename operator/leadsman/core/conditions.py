@@ -6,7 +6,7 @@ right about a Rollout; `Available` stays True after a rollback, because users ar
 
 from __future__ import annotations
 
-from operator import is_
+from itertools import repeat
 
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
@@ -81,14 +81,25 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
     if attempt is not None:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
     old = view.status.conditions
-    before = {one.type: one for one in old}
     generation, now = view.spec.generation, view.now
-    found = [
+    if len(old) == len(wanted) and all(map(_says, old, wanted, repeat(generation))):
+        return old
+    before = {one.type: one for one in old}
+    return tuple(
         _condition(before.get(kind), kind, value, why, text, now, generation)
         for kind, value, why, text in wanted
-    ]
-    same = len(found) == len(old) and all(map(is_, found, old))
-    return old if same else tuple(found)
+    )
+
+
+def _says(old: Condition, wanted: tuple[str, str, str, str], generation: int) -> bool:
+    kind, value, reason, message = wanted
+    return (
+        old.message == message
+        and old.reason == reason
+        and old.status == value
+        and old.type == kind
+        and old.generation == generation
+    )
 
 
 def _condition(

@@ -6,9 +6,7 @@ Policies read a View and return a Decision or None. Everything here is derived; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from leadsman.core.actions import Action
 from leadsman.core.changed import changed
@@ -168,7 +166,7 @@ class View:
         """Canary replicas that `weight` percent of `replicas` needs, at least one."""
         if stage is not None and stage.replicas is not None and weight < 100:
             return max(1, stage.replicas)
-        return max(1, ceil(weight * replicas / 100)) if replicas else 0
+        return max(1, -(-weight * replicas // 100)) if replicas else 0
 
     # --- traffic ----------------------------------------------------------------------------
 
@@ -318,8 +316,7 @@ class View:
         return Direction(name, self.now, reason, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """Canary replicas: what the present stage needs, what the next one may have, what there is."""
 
     needed: int

@@ -7,8 +7,8 @@ can name them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -50,8 +50,7 @@ WARNING_BAND = 0.1
 """A value within this share below its limit is a warning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """One judgement of one guard.
 
     `value` and `limit` are shares in 0..1 (None where nothing was measured), `events` is the number

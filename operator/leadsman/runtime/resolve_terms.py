@@ -62,6 +62,14 @@ def plan_of(plan: PlanSpec, found: Found) -> Plan | None:
             f"plan.strategy: {strategy.value} comes with a later version; use Canary or Immediate",
         )
         return None
+    for index, stage in enumerate(plan.stages or ()):
+        if stage.approval is not None:
+            found.add(
+                "PlanInvalid",
+                f"plan.stages[{index}].approval: approvals come with a later version, and until"
+                " then the stage would wait for ever; leave it out",
+            )
+            return None
     return Plan(
         stages=tuple(_stage(stage) for stage in plan.stages or ()),
         strategy=strategy,

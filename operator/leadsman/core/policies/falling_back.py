@@ -118,10 +118,12 @@ def canary_thin(view: View) -> Decision | None:
         return None
     base = min(attempt.base_replicas, target.replicas) or attempt.base_replicas
     ready = view.ready(Role.CANARY)
+    if ready >= view.needed(view.top, base) or _stage_needs_no_more(view):
+        return None
     stable = view.ready(Role.STABLE)
     # By its own strength, or by its part of all ready pods when stable is weak as well.
     share = min(view.top, max(100 * ready // base, 100 * ready // max(1, ready + stable)))
-    if ready >= view.needed(view.top, base) or share >= view.top or _stage_needs_no_more(view):
+    if share >= view.top:
         return None
     if share == 0 and stable == 0:
         return None
