@@ -1,8 +1,8 @@
 """Promotions at 20-50-100 with three replicas under 200 rps, and what each stage asks of the API.
 
-The overhead is what a promotion takes beyond what its plan asks for: holds, and the settle time of
-each stage and of the hand-over's end. It ends when status says Promoted and all is given back.
-Requests of a stage are those from one raise of the weight to the next, its event included.
+The overhead is what a promotion takes beyond what its plan asks for: holds, and the settle times
+of the new arms, of each stage, and of the route's return. It ends when status says Promoted and
+all is given back. Requests of a stage are those from one raise of the weight to the next.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _round(app: App, version: str, number: int) -> Samples:
         c.body["metadata"]["uid"] for c in app.history.of("Pod") if version_of(c.body) == version
     }
     kept = {pod["metadata"]["uid"] for pod in app.pods(version)} & ever
-    overhead = ended - began - len(WEIGHTS) * (HOLD + SETTLE) - SETTLE
+    overhead = ended - began - len(WEIGHTS) * (HOLD + SETTLE) - 2 * SETTLE
     asked = requests.between(began, ended, app.namespace)
     for one in asked:
         print("   ", f"{moment(one) - began:7.2f}", one.told().split(" ", 1)[1], flush=True)
