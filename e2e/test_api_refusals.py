@@ -8,6 +8,7 @@ stored except the one Rollout whose status is tried, in a namespace that the sui
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,22 @@ from typing import Any
 import pytest
 import yaml
 
+from e2e.cluster.backend import Backend
+from e2e.harness.app import Place
 from leadsman.api.kinds import BY_NAME, parse
 from tests.manifests.full import full_rollout
 from tests.manifests.refused import BASES, Case, cases
 
 ROOT = Path(__file__).parents[1]
-NAMESPACE = "api-suite"
+NAMESPACE = f"api-suite-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+"""One for each worker: workers come and go at different times."""
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def api(cluster: Any) -> Iterator[Any]:
+def api(place: Place) -> Iterator[Backend]:
     """The cluster with the CRDs of this checkout, and a namespace for what is stored."""
-    applied = cluster.run(["kubectl", "apply", "-f", str(ROOT / "crds")])
-    assert applied.returncode == 0, applied.stderr
-    established = cluster.run(
-        ["kubectl", "wait", "--for=condition=Established", "-f", str(ROOT / "crds")]
-    )
-    assert established.returncode == 0, established.stderr
+    cluster = place.cluster
     cluster.run(["kubectl", "create", "namespace", NAMESPACE])
     yield cluster
     cluster.run(["kubectl", "delete", "namespace", NAMESPACE, "--wait=false"])
