@@ -18,6 +18,8 @@ from e2e.harness.api import Body
 
 ROOT = Path(__file__).parents[2]
 NAME = "shop"
+HOLD = 3.0
+"""Seconds for which the plans of the suites watch a stage, unless they say otherwise."""
 
 
 @cache
@@ -94,20 +96,20 @@ def route(host: str, *rules: Body, name: str = NAME, kind: str = "HTTPRoute") ->
     return body
 
 
-def stages(*weights: int, hold: str = "4s") -> list[Body]:
+def stages(*weights: int, hold: str = f"{HOLD:g}s") -> list[Body]:
     """Stages named after their weights."""
     return [{"name": f"w{weight}", "weight": weight, "hold": hold} for weight in weights]
 
 
 def plan(
     *weights: int,
-    hold: str = "4s",
+    hold: str = f"{HOLD:g}s",
     settle: str = "1s",
     deadline: str = "90s",
     delay: str = "2s",
     **more: Any,
 ) -> Body:
-    """A RolloutPlan's spec: by default 25-50-100 with holds of four seconds."""
+    """A RolloutPlan's spec: by default 25-50-100 with short holds."""
     body: Body = {
         "settle": settle,
         "progressDeadline": deadline,

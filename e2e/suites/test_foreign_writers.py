@@ -11,7 +11,7 @@ import pytest
 from e2e.harness import objects, oracles
 from e2e.harness.api import ApiError, Body
 from e2e.harness.app import App
-from e2e.harness.objects import NAME, plan
+from e2e.harness.objects import HOLD, NAME, plan
 from e2e.harness.reading import rules_owner
 from e2e.harness.rest import MANAGER
 
@@ -155,7 +155,7 @@ def test_everything_re_applied_every_second_in_managed_mode_has_no_effect_at_all
             app.rest()
         assert not problems
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.never_above_the_plan(app, STAGES, HOLD)
     oracles.pods_kept(app, "v2")
     assert "ForeignWriter" not in app.event_reasons()
 

@@ -7,7 +7,7 @@ import pytest
 from e2e.harness import objects, oracles
 from e2e.harness.app import App
 from e2e.harness.installation import Installation
-from e2e.harness.objects import NAME, plan
+from e2e.harness.objects import HOLD, NAME, plan
 
 
 def test_a_new_template_is_paused_in_the_very_write_that_brings_it(app: App):
@@ -79,7 +79,7 @@ def test_somebody_who_unpauses_without_a_policy_is_caught(app: App, operator: In
             app.finished("Promoted")
             app.rest(held=True)
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, (25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (25, 50, 100), HOLD)
 
 
 @pytest.mark.disruptive
@@ -93,5 +93,5 @@ def test_a_template_that_no_policy_held_is_kept_from_traffic_and_taken_over(
         app.finished("Promoted")
         app.rest()
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, (25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (25, 50, 100), HOLD)
     oracles.callers_inside_saw_only_stable(app, traffic, "v2")

@@ -6,7 +6,7 @@ import time
 
 from e2e.harness import oracles
 from e2e.harness.app import App
-from e2e.harness.objects import NAME, contract, deployment, plan
+from e2e.harness.objects import HOLD, NAME, contract, deployment, plan
 
 
 def always_paused(app: App, since: float) -> None:
@@ -31,7 +31,7 @@ def test_a_newer_template_supersedes_the_attempt_and_stable_stays_the_base(app: 
         app.rest()
     oracles.nobody_lost(traffic)
     oracles.pods_kept(app, "v3")
-    oracles.never_above_the_plan(app, (25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (25, 50, 100), HOLD)
     assert traffic.inside is not None
     assert traffic.inside.reached("v2") == 0
     assert "refused" not in app.status()

@@ -10,7 +10,7 @@ import pytest
 from e2e.harness import objects, oracles
 from e2e.harness.api import Body
 from e2e.harness.app import App
-from e2e.harness.objects import NAME, backend, contract, guard, plan, route, rule
+from e2e.harness.objects import HOLD, NAME, backend, contract, guard, plan, route, rule
 
 
 def a_rollout(**changes: object) -> Body:
@@ -170,7 +170,7 @@ def test_a_broken_rollout_disturbs_no_other(app: App):
         app.finished("Promoted")
         app.wait("it is told", lambda: app.condition("Stalled", "second").get("status") == "True")
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, (25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (25, 50, 100), HOLD)
 
 
 def _second_route(app: App) -> Body:

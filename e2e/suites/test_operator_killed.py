@@ -10,7 +10,7 @@ import pytest
 from e2e.harness import oracles
 from e2e.harness.app import App
 from e2e.harness.installation import Installation
-from e2e.harness.objects import plan
+from e2e.harness.objects import HOLD, plan
 
 pytestmark = pytest.mark.disruptive
 
@@ -45,7 +45,7 @@ def test_killed_at_every_stage_a_good_release_is_promoted_all_the_same(
         kill(operator)
         app.rest()
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.never_above_the_plan(app, STAGES, HOLD)
     oracles.weights_add_up(app)
     oracles.pods_kept(app, "v2")
     oracles.callers_inside_saw_only_stable(app, traffic, "v2")
@@ -62,7 +62,7 @@ def test_killed_before_the_first_weight_it_goes_on(app: App, operator: Installat
         app.finished("Promoted")
         app.rest()
     oracles.nobody_lost(traffic)
-    oracles.never_above_the_plan(app, (25, 100), 4.0)
+    oracles.never_above_the_plan(app, (25, 100), HOLD)
 
 
 def test_killed_while_rolling_back_it_finishes_the_rollback(app: App, operator: Installation):

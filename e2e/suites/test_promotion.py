@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2e.harness import oracles
 from e2e.harness.app import App
-from e2e.harness.objects import contract, guard, plan
+from e2e.harness.objects import HOLD, contract, guard, plan
 
 
 def test_a_good_release_is_promoted_without_a_lost_request_or_a_restarted_pod(app: App):
@@ -22,7 +22,7 @@ def test_a_good_release_is_promoted_without_a_lost_request_or_a_restarted_pod(ap
     oracles.nobody_lost(traffic)
     assert traffic.routed.served("v2") > 0
     assert entry["maxWeight"] == 100
-    oracles.never_above_the_plan(app, (5, 25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (5, 25, 50, 100), HOLD)
     oracles.weights_add_up(app)
     oracles.capacity_before_traffic(app, "v2")
     oracles.pods_kept(app, "v2")

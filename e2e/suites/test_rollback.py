@@ -6,7 +6,7 @@ import time
 
 from e2e.harness import oracles
 from e2e.harness.app import App, Traffic
-from e2e.harness.objects import contract, guard, plan, slow
+from e2e.harness.objects import HOLD, contract, guard, plan, slow
 from e2e.harness.reading import ready_pods
 
 
@@ -43,7 +43,7 @@ def test_a_release_with_errors_is_rolled_back_and_refused(app: App):
     assert entry["reason"] == "GuardFailed"
     assert entry["maxWeight"] == 5
     refused_and_held(app, "errors")
-    oracles.never_above_the_plan(app, (5, 25, 50, 100), 4.0)
+    oracles.never_above_the_plan(app, (5, 25, 50, 100), HOLD)
     oracles.weights_add_up(app)
     assert [one["number"] for one in app.past()] == [1]
     assert app.event_reasons().count("RolledBack") == 1

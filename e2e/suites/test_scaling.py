@@ -6,7 +6,7 @@ import pytest
 
 from e2e.harness import oracles
 from e2e.harness.app import App
-from e2e.harness.objects import NAME, plan
+from e2e.harness.objects import HOLD, NAME, plan
 
 STAGES = (25, 50, 100)
 
@@ -35,7 +35,7 @@ def test_replicas_doubled_at_25_percent_are_not_taken_for_a_loss(app: App):
     lowered = [w for w in oracles.weights(app) if w.value is not None]
     values = [w.value or 0 for w in lowered]
     assert values == sorted(values), "the weight was lowered although nothing was lost"
-    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.never_above_the_plan(app, STAGES, HOLD)
     oracles.pods_kept(app, "v2")
 
 
@@ -55,7 +55,7 @@ def test_scaled_up_and_down_at_every_stage(app: App, scale):
         app.rest()
     oracles.nobody_lost(traffic)
     assert app.complete(5)
-    oracles.never_above_the_plan(app, STAGES, 4.0)
+    oracles.never_above_the_plan(app, STAGES, HOLD)
     oracles.callers_inside_saw_only_stable(app, traffic, "v2")
 
 
