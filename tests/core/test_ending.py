@@ -253,3 +253,21 @@ def test_pods_of_a_deployment_made_anew_with_the_same_template_are_its_own():
     decision = world.decide()
     assert decision.status.attempt is None
     assert decision.status.stable is None
+
+
+NEWER = {"target": target(template="newer")}
+OTHER_TEMPLATE = replace(FULL, matches=False)
+
+
+def test_a_template_that_changed_at_the_release_is_never_released_again():
+    weak = stable_set(available=1, ready=1)
+    world = handing_over(**NEWER, sets=(weak, OTHER_TEMPLATE), arms=arms(1, 4))
+    assert world.decide().actions == ()
+    strong = handing_over(**NEWER, sets=(stable_set(), OTHER_TEMPLATE))
+    assert strong.decide().status.attempt.direction.reason == "Superseded"
+
+
+def test_a_template_that_changed_after_stable_was_gone_waits_for_the_end():
+    taken = replace(TAKEN, matches=False)
+    world = handing_over(**{**OVER, **NEWER, "sets": (GONE, taken), "released_at": NOW - 5})
+    assert world.decide().actions == (RestoreRules((ORIGINAL,)),)

@@ -172,3 +172,24 @@ async def test_a_rolling_update_promotion_ends_complete():
     await lab.until_rest()
     assert lab.versions() == {"v2": 4}
     lab.assert_given_back()
+
+
+@pytest.mark.parametrize("policies", ["hold+freeze", "hold"])
+@pytest.mark.parametrize("following", ["v1", "v3"])
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_newer_template_around_the_release_ends_with_that_template(
+    policies, following, steps
+):
+    lab = Lab(policies=policies)
+    await lab.run(3)
+    lab.release("v2")
+    for _ in range(400):
+        if (lab.status().get("attempt") or {}).get("direction", {}).get("name") == "HandingOver":
+            break
+        await lab.run(0.05)
+    for _ in range(steps):
+        lab.kube.step()
+    lab.release(following)
+    await lab.until_rest()
+    assert lab.versions() == {following: 4}
+    lab.assert_given_back()

@@ -55,9 +55,8 @@ def reclaim(view: View) -> Decision | None:
     stable_left = stable is not None and stable.replicas > 0
     waited = view.now - attempt.released_at
     shrank = canary.replicas < target.replicas and stable_left
-    stuck = (waited >= RECLAIM_AFTER and not canary.matches) or (
-        waited >= STUCK_AFTER and stable_left
-    )
+    patience = STUCK_AFTER if canary.matches else RECLAIM_AFTER
+    stuck = stable_left and waited >= patience
     if not shrank and not stuck:
         return None
     message = (
@@ -102,6 +101,14 @@ def hand_over(view: View) -> Decision | None:
             "Progressing",
             f"the canary is scaled to {target.replicas}",
             ScaleCanary(canary.name, target.replicas, canary.resource_version),
+        )
+    if not view.at_attempt and view.stable_set is not None:
+        # Released now, the set would not be the Deployment's new one, and come back again.
+        return view.wait(
+            "hand_over",
+            "Progressing",
+            "the template changed during the hand-over: back to stable once it has its strength",
+            until=view.now + 5,
         )
     pinned = [one for one in view.seen.services if one.pinned_to in view.revisions]
     if pinned:
