@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import session
-from e2e.cluster.backend import Backend
+from e2e.cluster.backend import Backend, choose
 from e2e.cluster.errors import MissingToolError
+from e2e.cluster.session import attach, attached
 from e2e.harness.api import Api
 from e2e.harness.app import App, Place
 from e2e.harness.installation import Installation
@@ -34,13 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Starts pytest again inside a cluster when there is none around this process."""
     config.stash[_REASON] = ""
     worker = hasattr(config, "workerinput")
-    if worker or session.attached() or config.option.collectonly or config.option.help:
+    if worker or attached() or config.option.collectonly or config.option.help:
         return
     argv = [sys.executable, "-m", "pytest", *config.invocation_params.args]
     bed = os.environ.get("E2E_BED")
     how = ["exec", "--name", bed] if bed else ["run"]
     try:
-        session.backend.choose()
+        choose()
     except MissingToolError as error:
         config.stash[_REASON] = str(error)
         return
@@ -49,6 +49,21 @@ def pytest_configure(config: pytest.Config) -> None:
     command = [sys.executable, "-m", "e2e.cluster", *how, "--", *argv]
     sys.stdout.flush()
     os._exit(subprocess.run(command, check=False).returncode)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Installs the operator of this checkout, once, before any worker starts."""
+    config = session.config
+    if not hasattr(config, "workerinput") and attached() and not config.option.collectonly:
+        found = attach()
+        api = _api(found)
+        Installation(found, api).install()
+        api.close()
+
+
+def _api(found: Backend) -> Api:
+    suite = found.kubeconfig.with_name("kubeconfig-suite")
+    return Api(suite if suite.exists() else found.kubeconfig)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,16 +99,15 @@ def cluster(pytestconfig: pytest.Config) -> Backend:
     """The cluster around this process; without one the tests are skipped, and say why."""
     if pytestconfig.stash[_REASON]:
         pytest.skip(f"no real cluster: {pytestconfig.stash[_REASON]}")
-    return session.attach()
+    return attach()
 
 
 @pytest.fixture(scope="session")
 def place(cluster: Backend) -> Iterator[Place]:
-    """The cluster with the operator of this checkout installed and ready."""
-    suite = cluster.kubeconfig.with_name("kubeconfig-suite")
-    api = Api(suite if suite.exists() else cluster.kubeconfig)
+    """The cluster with the operator of this checkout, ready."""
+    api = _api(cluster)
     operator = Installation(cluster, api)
-    operator.install(once=os.environ.get("PYTEST_XDIST_TESTRUNUID", ""))
+    operator.wait_ready()
     yield Place(cluster, api, operator)
     api.close()
 

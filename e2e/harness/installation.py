@@ -54,15 +54,9 @@ class Installation:
 
     # --- installing -------------------------------------------------------------------------
 
-    def install(self, once: str = "") -> None:
-        """CRDs, image, manifests, MetricsSource; returns when the operator is ready.
-
-        Of several processes with the same word for `once` only the first one installs.
-        """
-        done = self._folder / f"installed-{once}"
+    def install(self) -> None:
+        """CRDs, image, manifests, MetricsSource; returns when the operator is ready."""
         with locked(self._folder / "install.lock"):
-            if once and done.exists():
-                return
             forget(self._folder)
             tar = operator_image(ROOT)
             digest = hashlib.sha256(tar.read_bytes()).hexdigest()[:16]
@@ -71,8 +65,6 @@ class Installation:
                 self.cluster.load_image(tar)
             self._apply_files(digest)
             self.wait_ready()
-            if once:
-                done.touch()
 
     def _runs(self, found: Body | None, digest: str) -> bool:
         if found is None:

@@ -23,7 +23,8 @@ def test_a_release_holds_while_prometheus_is_down_and_goes_on_afterwards(
         app.release("v2")
         app.at_weight(25)
         with operator.without_prometheus():
-            app.wait("it holds", lambda: app.ready().get("reason") == "Holding")
+            # What is for people only is written within a minute.
+            app.wait("it holds", lambda: app.ready().get("reason") == "Holding", 75)
             time.sleep(8)  # longer than the stage's hold
             assert app.weight() == 25
             assert app.condition("GuardsPassing")["status"] == "Unknown"
