@@ -271,3 +271,11 @@ def test_a_template_that_changed_after_stable_was_gone_waits_for_the_end():
     taken = replace(TAKEN, matches=False)
     world = handing_over(**{**OVER, **NEWER, "sets": (GONE, taken), "released_at": NOW - 5})
     assert world.decide().actions == (RestoreRules((ORIGINAL,)),)
+
+
+def test_pods_on_their_way_out_are_no_strength_to_go_back_to():
+    leaving = tuple(replace(pod, deleting=True) for pod in pods(0)) + pods(4)[4:]
+    world = handing_over(**NEWER, sets=(stable_set(), OTHER_TEMPLATE), pods=leaving)
+    assert world.decide().actions == ()
+    unseen = handing_over(**NEWER, sets=(stable_set(observed=False), OTHER_TEMPLATE), pods=pods(4))
+    assert unseen.decide().actions == ()

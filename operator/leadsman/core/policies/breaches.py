@@ -185,14 +185,20 @@ def describe(guard: GuardStatus) -> str:
 
 
 def stable_carries(view: View) -> bool:
-    """Stable has its full strength, so that a rollback without evidence costs nobody anything."""
+    """Stable has its full strength, so that a rollback without evidence costs nobody anything.
+
+    Counted in pods that stay: right after a set was scaled to 0 and up again, its status and the
+    endpoints still tell of pods that are on their way out.
+    """
     target, stable = view.target, view.stable_set
-    return (
-        target is not None
-        and stable is not None
-        and stable.available >= target.replicas
-        and view.ready(Role.STABLE) >= min(target.replicas, stable.available)
+    if target is None or stable is None or not stable.observed:
+        return False
+    staying = sum(
+        1
+        for pod in view.seen.pods
+        if pod.revision == stable.revision and pod.ready and not pod.deleting
     )
+    return min(staying, stable.available, view.ready(Role.STABLE)) >= target.replicas
 
 
 def unforced(view: View) -> Breach | None:
