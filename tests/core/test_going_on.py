@@ -500,3 +500,16 @@ def test_what_only_people_read_is_not_written_in_a_hurry():
     seen = middle().decide().status
     gone = middle(status=seen, readings=(reading(0, error="Timeout"),)).decide()
     assert gone.persist is Persist.SOON
+
+
+@pytest.mark.parametrize(("ago", "reason"), [(4.9, "Progressing"), (5.0, "Holding")])
+def test_blindness_is_told_after_a_few_seconds_and_then_soon(ago, reason):
+    blind = GuardStatus(
+        "errors", "NoData", "MetricsUnavailable", NOW - ago, limit=0.05, no_data_since=NOW - ago
+    )
+    decision = middle(readings=(reading(0, error="Timeout"),), guards=(blind,)).decide()
+    assert decision.why.reason == reason
+    if reason == "Holding":
+        assert decision.persist is Persist.SOON
+    else:
+        assert decision.wake_at == NOW - ago + 5

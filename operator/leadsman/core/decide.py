@@ -99,7 +99,7 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
     if told == status:
         persist = Persist.NEVER
     else:
-        persist = decision.persist if decision.status != status else Persist.LAZY
+        persist = max(decision.persist, Persist.LAZY)
         if told.attempt is None and _turned(status, told):
             persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
     if told is decision.status and persist is decision.persist:

@@ -13,9 +13,12 @@ from leadsman.core.decision import Decision, Persist
 from leadsman.core.policies.breaches import describe
 from leadsman.core.policies.shifting import PREPARE_SECONDS
 from leadsman.core.spec import Absence, Contract, OnInconclusive
-from leadsman.core.status import GuardStatus, Heading
+from leadsman.core.status import GuardStatus, Heading, Status
 from leadsman.core.view import View, fresh_stage
 from leadsman.guards.verdict import Reason, Verdict
+
+BLIND_PATIENCE = 5.0
+"""Seconds without data after which a stage says that it holds."""
 
 
 def _measuring(view: View) -> bool:
@@ -37,15 +40,18 @@ def measure(view: View) -> Decision | None:
     persist = _persist(view.contract, attempt.guards, view.evidence.guards)
     due = attempt.stage.due_at or view.now
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
+    told = [guard for guard in keeping if _worth_telling(guard, view.now)]
+    if told and not _holds_already(view.status):
+        persist = Persist.SOON
     if view.now < due:
         wake = min(due, *_turning_points(view)) if view.evidence.holding else due
         if view.now < due - PREPARE_SECONDS < wake:
             wake = due - PREPARE_SECONDS
-        if keeping and any(guard.verdict != Verdict.INCONCLUSIVE for guard in keeping):
+        if told:
             return view.wait(
                 "measure",
                 "Holding",
-                describe(keeping[0]),
+                describe(told[0]),
                 until=max(wake, view.now + 0.01),
                 status=status,
                 persist=persist,
@@ -68,6 +74,17 @@ def measure(view: View) -> Decision | None:
             persist=persist,
         )
     return None
+
+
+def _worth_telling(guard: GuardStatus, now: float) -> bool:
+    """It fails, or has been blind for longer than a new weight's first samples take."""
+    if guard.no_data_since is not None:
+        return now >= guard.no_data_since + BLIND_PATIENCE
+    return guard.verdict != Verdict.INCONCLUSIVE
+
+
+def _holds_already(status: Status) -> bool:
+    return any(one.type == "Ready" and one.reason == "Holding" for one in status.conditions)
 
 
 def _waived(view: View, guard: GuardStatus) -> bool:
@@ -96,12 +113,11 @@ def _turning_points(view: View) -> list[float]:
         return []
     points: list[float] = []
     if evidence.no_data_since is not None:
-        points += [
-            evidence.no_data_since + contract.no_data.after,
-            evidence.no_data_since + contract.step_back_after,
-        ]
+        rules = (BLIND_PATIENCE, contract.no_data.after, contract.step_back_after)
+        points += [evidence.no_data_since + after for after in rules]
     if evidence.no_traffic_since is not None:
-        points.append(evidence.no_traffic_since + contract.no_traffic.after)
+        traffic = (BLIND_PATIENCE, contract.no_traffic.after)
+        points += [evidence.no_traffic_since + after for after in traffic]
     if attempt.stage.measuring_since is not None and view.stage.max_hold is not None:
         points.append(attempt.stage.measuring_since + view.stage.max_hold)
     return [point for point in points if point > view.now] or [view.now + 60]
