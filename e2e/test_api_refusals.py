@@ -28,7 +28,7 @@ NAMESPACE = f"api-suite-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api(place: Place) -> Iterator[Backend]:
     """The cluster with the CRDs of this checkout, and a namespace for what is stored."""
     cluster = place.cluster
