@@ -85,7 +85,7 @@ def main() -> int:
     if LOCAL in wanted:
         from bench import decide
 
-        figures[LOCAL] = decide.measure()[0]
+        figures[LOCAL] = decide.measure()
     for theme in THEMES:
         if wanted.isdisjoint(theme.keys):
             continue

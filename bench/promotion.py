@@ -77,7 +77,9 @@ def _round(app: App, version: str, number: int) -> Samples:
 
 def _stages(asked: list[Request]) -> list[int]:
     """Requests from each raise of the weight to the next one."""
-    raises = [at for at, one in enumerate(asked) if one.resource == "httproutes"]
+    raises = [
+        at for at, one in enumerate(asked) if (one.verb, one.resource) == ("patch", "httproutes")
+    ]
     # The first write of the route brings the arms in; then one for each stage.
     raises = raises[1 : 1 + len(WEIGHTS)]
     return [last - first for first, last in pairwise(raises)]
