@@ -51,9 +51,17 @@ class Totals:
         return f"{self.passed} passed, {self.failed + self.error} failed, {self.skipped} skipped"
 
 
-DISTURBANCES = ("operator_killed", "prometheus_down", "hold", "handover_gaps", "deletion")
+DISTURBANCES = (
+    "operator_killed",
+    "prometheus_down",
+    "hold",
+    "handover_gaps",
+    "deletion",
+    "examples",
+)
 """Suites with tests that disturb the cluster. Those of one file share their disturbance (or bear
-each other's), so that they run side by side; those of two files never do."""
+each other's), so that they run side by side; those of two files never do. The examples judge
+latency, so they want the machine for themselves."""
 
 
 def phases(workers: int) -> dict[str, list[str]]:

@@ -298,9 +298,13 @@ def test_a_reapplied_manifest_is_answered_twice_and_the_third_time_rolls_back():
     first = world.decide()
     assert first.actions[0] == SetWeights(25, lowering=False)
     assert first.status.attempt.original[0].backends == '[{"name":"shop","port":81}]'
-    second = world.but(status=first.status).decide()
+    again = world.but(status=first.status).decide()
+    assert again.actions == (SetWeights(25, lowering=False),), "a refused write is tried again"
+    assert again.status == first.status, "and the same foreign write is counted once"
+    reapplied = foreign(None, backends='[{"name":"shop","port":81}]', generation=8)
+    second = world.but(status=first.status, rules=(reapplied,)).decide()
     assert second.actions[0] == SetWeights(25, lowering=False)
-    third = world.but(status=second.status).decide()
+    third = world.but(status=second.status, rules=(replace(reapplied, generation=9),)).decide()
     assert third.status.attempt.direction.reason == "ForeignWriter"
     assert "SetWeights" not in kinds(third)
     assert "kubectl-edit" in third.status.attempt.direction.message

@@ -146,6 +146,7 @@ def rule(weight: int | None, **changes: Any) -> Rule:
         why_not="",
         backends=BACKENDS,
         resource_version="13",
+        generation=7,
     )
     return replace(base, **changes)
 

@@ -172,6 +172,7 @@ def _attempt(backends: str, message: str) -> dict[str, Any]:
                 "service": "shop",
                 "backends": backends,
                 "owner": "kubectl-client-side-apply",
+                "generation": 3,
             }
             for number in range(16)
         ],

@@ -111,6 +111,12 @@ class OriginalRule(ApiStatus):
     owner: ObjectText | None = Field(
         default=None, description="The field manager that owned the rule."
     )
+    generation: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**53,
+        description="The route's generation when somebody's write of it was last answered.",
+    )
 
 
 class StageStatus(ApiStatus):

@@ -157,6 +157,7 @@ class Rule:
     backends: str
     resource_version: str
     permanent: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,10 @@ class Stable:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One route rule as the user stored it: its backends as JSON, and who owned the rule."""
+    """One route rule as the user stored it: its backends as JSON, and who owned the rule.
+
+    `generation`: the route's, when somebody's write of the rule was last remembered or answered.
+    """
 
     kind: str
     route: str
@@ -53,6 +56,7 @@ class Original:
     service: str
     backends: str
     owner: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,7 @@ def _encode_original(one: Original) -> Body:
         "service": one.service,
         "backends": one.backends,
         "owner": one.owner,
+        "generation": one.generation,
     }
 
 

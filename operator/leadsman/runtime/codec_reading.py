@@ -295,6 +295,7 @@ def _decode_original(tree: _Fields) -> Original:
         service=tree.needed("service"),
         backends=tree.needed("backends"),
         owner=tree.text("owner"),
+        generation=tree.number("generation"),
     )
 
 

@@ -264,6 +264,7 @@ def _rule(
         backends=canonical(backends_of(raw)),
         resource_version=str(metadata.get("resourceVersion", "")),
         permanent=permanent,
+        generation=int(metadata.get("generation") or 0),
     )
 
 

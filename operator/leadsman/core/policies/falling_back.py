@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from leadsman.core.actions import Emit, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
-from leadsman.core.observation import Form, Role
+from leadsman.core.observation import Form, Role, Rule
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
 from leadsman.core.policies.holding import rolling_update
-from leadsman.core.status import Direction, Heading, Original, Status
+from leadsman.core.status import Attempt, Direction, Heading, Original, Status
 from leadsman.core.view import View
 
 ANSWERS = 2
@@ -234,6 +234,14 @@ def foreign_write(view: View) -> Decision | None:
         if rule.form is Form.ARMS and rule.canary < attempt.weight:
             message = f"{who} lowered the canary's weight on {where} to {rule.canary}: aborted"
             return roll_back(view, Breach("Aborted", message, event="Aborted"))
+        if _answered_before(attempt, rule):
+            return view.act(
+                "foreign_write",
+                "Progressing",
+                f"{who} rewrote {where}: answered ({attempt.foreign_writes} of {ANSWERS})",
+                SetWeights(attempt.weight, lowering=rule.form is Form.ARMS),
+                urgency=Urgency.ROLL_BACK,
+            )
         if rule.form is Form.OTHER or attempt.foreign_writes >= ANSWERS:
             message = (
                 f"{who} keeps rewriting {where}: stop it, or let the operator own the route"
@@ -254,20 +262,33 @@ def foreign_write(view: View) -> Decision | None:
     return None
 
 
+def _answered_before(attempt: Attempt, rule: Rule) -> bool:
+    """Whether this very write is counted and the answer to it has not got through yet."""
+    return any(
+        _is_of(one, rule) and 0 < rule.generation == one.generation for one in attempt.original
+    )
+
+
+def _is_of(one: Original, rule: Rule) -> bool:
+    """Whether a rule is the remembered one: by its name, or by its place where it has none."""
+    same = one.rule == rule.name if one.rule else one.index == rule.index
+    return same and (one.kind, one.route) == (rule.kind, rule.route)
+
+
 def _captured(view: View) -> Status:
     """Count the answer and take the user's rest form anew: it may have changed."""
     attempt = view.attempt
     if attempt is None:
         return view.status
-    now_stored = {
-        (rule.kind, rule.route, rule.index): rule
-        for rule in view.seen.rules
-        if rule.form is Form.REST
-    }
     original: list[Original] = []
     for one in attempt.original:
-        rule = now_stored.get((one.kind, one.route, one.index))
-        original.append(
-            one if rule is None else replace(one, backends=rule.backends, owner=rule.writer)
-        )
+        rule = next((rule for rule in view.seen.rules if _is_of(one, rule)), None)
+        if rule is None or (rule.ours and rule.form is Form.ARMS):
+            original.append(one)
+        elif rule.form is Form.REST:
+            original.append(
+                replace(one, backends=rule.backends, owner=rule.writer, generation=rule.generation)
+            )
+        else:
+            original.append(replace(one, generation=rule.generation))
     return view.with_attempt(original=tuple(original), foreign_writes=attempt.foreign_writes + 1)

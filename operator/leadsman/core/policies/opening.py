@@ -79,7 +79,9 @@ def _start(view: View, terms: Terms) -> Decision:
         version=target.version,
         took_over=new is not None and new.owner is not Owner.ROLLOUT,
         original=tuple(
-            Original(r.kind, r.route, r.index, r.name, r.service, r.backends, r.writer)
+            Original(
+                r.kind, r.route, r.index, r.name, r.service, r.backends, r.writer, r.generation
+            )
             for r in view.seen.rules
         ),
     )
