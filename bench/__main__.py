@@ -52,7 +52,14 @@ THEMES = (
     Theme("crowd", 1, ("rollback_query_rate",)),
     Theme("blocked", 2, ("rollback_blocked_seconds",)),
     Theme(
-        "crash", 2, ("crash_rollback_seconds", "crash_reaction_seconds", "crash_failed_requests")
+        "crash",
+        3,
+        (
+            "crash_rollback_seconds",
+            "crash_reaction_seconds",
+            "crash_failed_requests",
+            "crash_failed_requests_throttled",
+        ),
     ),
     Theme(
         "promotion",

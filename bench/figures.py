@@ -43,6 +43,13 @@ LIMITS: dict[str, Limit] = {
         Limit("crash_rollback_seconds", "s", "p95", 0.8, "canary process exit to weight 0"),
         Limit("crash_reaction_seconds", "s", "p95", 0.15, "the pod's status to weight 0"),
         Limit("crash_failed_requests", "requests", "p50", 30, "failed by the crashes"),
+        Limit(
+            "crash_failed_requests_throttled",
+            "requests",
+            "p50",
+            None,
+            "the same with Traefik's default throttle of 2 s",
+        ),
         Limit("promotion_overhead_seconds", "s", "max", 6, "20-50-100, less holds and settling"),
         Limit("promotion_failed_requests", "requests", "sum", 0, "three promotions at 200 rps"),
         Limit("promotion_requests", "requests", "sum", 20_000, "of so many", ">="),
