@@ -34,6 +34,17 @@ class Preset(StrEnum):
 
     TRAEFIK = "Traefik"
     POD = "Pod"
+    ISTIO = "Istio"
+    ENVOY_GATEWAY = "EnvoyGateway"
+    LINKERD = "Linkerd"
+    NGINX_GATEWAY_FABRIC = "NGINXGatewayFabric"
+    INGRESS_NGINX = "IngressNGINX"
+    CONTOUR = "Contour"
+    OPENTELEMETRY_HTTP = "OpenTelemetryHTTP"
+    OPENTELEMETRY_GRPC = "OpenTelemetryGRPC"
+    MICROMETER_HTTP = "MicrometerHTTP"
+    MICROMETER_GRPC = "MicrometerGRPC"
+    GO_GRPC = "GoGRPC"
 
 
 class ArmBy(StrEnum):
@@ -99,8 +110,11 @@ class ErrorsMeasure(Api):
 
     preset: Preset = Field(
         description=(
-            "Whose metrics: Traefik, the gateway's counters for each arm's Service; "
-            "Pod, the pods' own http_requests_total with a label code."
+            "Whose metrics. Of a gateway, mesh or ingress, by each arm's Service: Traefik, Istio, "
+            "EnvoyGateway, NGINXGatewayFabric, IngressNGINX, Contour. Of the pods: Linkerd, their "
+            "proxies; Pod, http_requests_total with a label code, as the Go client has it; "
+            "OpenTelemetryHTTP, OpenTelemetryGRPC, MicrometerHTTP, MicrometerGRPC, GoGRPC, the "
+            "servers' own. See docs/metrics.md."
         )
     )
 
@@ -110,8 +124,9 @@ class LatencyMeasure(Api):
 
     preset: Preset = Field(
         description=(
-            "Whose metrics: Traefik, the gateway's histogram for each arm's Service; "
-            "Pod, the pods' own http_request_duration_seconds."
+            "Whose histogram, as with errors: Traefik, Istio, EnvoyGateway, IngressNGINX, Contour, "
+            "Linkerd, Pod (http_request_duration_seconds), OpenTelemetryHTTP, OpenTelemetryGRPC, "
+            "MicrometerHTTP, MicrometerGRPC or GoGRPC. NGINXGatewayFabric has none."
         )
     )
     above: Latency = Field(
