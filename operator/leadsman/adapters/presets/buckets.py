@@ -9,9 +9,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 
-def bounds_of(seconds: float) -> tuple[str, ...]:
-    """Return the spellings of one bucket bound, in seconds."""
-    spellings = [repr(seconds), f"{seconds:g}", format(Decimal(repr(seconds)).normalize(), "f")]
-    if seconds == int(seconds):
-        spellings += [str(int(seconds)), f"{int(seconds)}.0"]
+def bounds_of(bound: float) -> tuple[str, ...]:
+    """Return the spellings of one bucket bound, in the histogram's own unit."""
+    spellings = [repr(bound), f"{bound:g}", format(Decimal(repr(bound)).normalize(), "f")]
+    if bound == int(bound):
+        spellings += [str(int(bound)), f"{int(bound)}.0"]
     return tuple(sorted(set(spellings)))
+
+
+def milliseconds(seconds: float) -> tuple[str, ...]:
+    """Return the spellings of a bound in a histogram whose unit is milliseconds."""
+    return bounds_of(float(Decimal(repr(seconds)) * 1000))

@@ -23,6 +23,7 @@ from leadsman.adapters.presets.shape import (
     label_value,
     literal,
     metric_name,
+    slow_roles,
 )
 
 _RESERVED = frozenset({"namespace", "le"})
@@ -67,14 +68,14 @@ def ratio(arms: Arms, bad: Counter, total: Counter, by: ArmBy, label: str) -> Sh
     return _shape(arms, roles, by, label, shared)
 
 
-def histogram(arms: Arms, source: Counter, above: float, by: ArmBy, label: str) -> Shape:
-    """Return the shape of the share of events above `above` (the unit of the histogram)."""
-    bounds = bounds_of(above)
-    slow = Condition("le", exactly(bounds))
-    roles = (
-        Role(f"{source.metric}_count", 1, 1, source.conditions),
-        Role(f"{source.metric}_bucket", 0, -1, (*source.conditions, slow)),
-    )
+def shares(arms: Arms, roles: tuple[Role, ...], by: ArmBy, label: str) -> Shape:
+    """Return the shape of any roles, told apart by a label that the scrape gives."""
+    return _shape(arms, roles, by, label, ())
+
+
+def histogram(arms: Arms, source: Counter, bounds: tuple[str, ...], by: ArmBy, label: str) -> Shape:
+    """Return the shape of the share of events above a bound, given in all its spellings."""
+    roles = slow_roles(source.metric, bounds, source.conditions)
     return _shape(arms, roles, by, label, source.conditions, bounds)
 
 
@@ -86,7 +87,8 @@ def pod_errors(arms: Arms) -> Shape:
 
 def pod_latency(arms: Arms, above: float) -> Shape:
     """Return the shape of the share of requests that took the pods longer than `above` seconds."""
-    return histogram(arms, Counter("http_request_duration_seconds"), above, "Pod", "pod")
+    source = Counter("http_request_duration_seconds")
+    return histogram(arms, source, bounds_of(above), "Pod", "pod")
 
 
 def _shape(

@@ -14,7 +14,9 @@ from typing import Any
 
 from leadsman.adapters.presets import counters, traefik
 from leadsman.adapters.presets.arms import ArmBy, Arms
+from leadsman.adapters.presets.buckets import bounds_of
 from leadsman.adapters.presets.shape import QueryInvalidError, Shape
+from leadsman.adapters.presets.table import PRESETS, Preset
 
 _LATENCY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)")
 _ARM_BY: dict[str, ArmBy] = {"Pod": "Pod", "Service": "Service", "Label": "Label"}
@@ -27,17 +29,17 @@ def shape_of(question: str | Mapping[str, Any], arms: Arms) -> Shape:
         if body.get("slices"):
             raise QueryInvalidError("slices come with a later version")
         if measure := body.get("errors"):
-            return _errors(measure, arms)
+            return _preset(measure).errors(arms)
         if measure := body.get("latency"):
-            return _latency(measure, arms)
+            return _preset(measure).latency(arms, seconds_of(measure["above"]))
         if measure := body.get("ratio"):
             by, label = _arm(measure)
             bad, total = counters.counter(measure["bad"]), counters.counter(measure["total"])
             return counters.ratio(arms, bad, total, by, label)
         if measure := body.get("histogram"):
             by, label = _arm(measure)
-            source = counters.counter(measure)
-            return counters.histogram(arms, source, seconds_of(measure["above"]), by, label)
+            source, bounds = counters.counter(measure), bounds_of(seconds_of(measure["above"]))
+            return counters.histogram(arms, source, bounds, by, label)
     except (KeyError, TypeError, AttributeError) as error:
         raise QueryInvalidError("the question is damaged") from error
     if body.get("promQL"):
@@ -71,22 +73,12 @@ def _parsed(question: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return body
 
 
-def _errors(measure: Mapping[str, Any], arms: Arms) -> Shape:
-    preset = measure["preset"]
-    if preset == "Traefik":
-        return traefik.errors(arms)
-    if preset == "Pod":
-        return counters.pod_errors(arms)
-    raise QueryInvalidError(f"no such preset: {str(preset)[:40]!r}")
-
-
-def _latency(measure: Mapping[str, Any], arms: Arms) -> Shape:
-    preset, above = measure["preset"], seconds_of(measure["above"])
-    if preset == "Traefik":
-        return traefik.latency(arms, above)
-    if preset == "Pod":
-        return counters.pod_latency(arms, above)
-    raise QueryInvalidError(f"no such preset: {str(preset)[:40]!r}")
+def _preset(measure: Mapping[str, Any]) -> Preset:
+    name = measure["preset"]
+    found = PRESETS.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise QueryInvalidError(f"no such preset: {str(name)[:40]!r}")
+    return found
 
 
 def _arm(measure: Mapping[str, Any]) -> tuple[ArmBy, str]:

@@ -82,6 +82,11 @@ class Condition:
         return (_compiled(self.pattern).fullmatch(value) is None) is self.negated
 
 
+def all_hold(conditions: Iterable[Condition], labels: Mapping[str, str]) -> bool:
+    """Return whether all conditions hold for these labels."""
+    return all(condition.holds(labels) for condition in conditions)
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """Series of `metric` for which all conditions hold count `total` and `bad` times."""
@@ -93,9 +98,18 @@ class Role:
 
     def plays(self, labels: Mapping[str, str]) -> bool:
         """Return whether a series plays this role."""
-        return labels.get("__name__") == self.metric and all(
-            condition.holds(labels) for condition in self.conditions
-        )
+        return labels.get("__name__") == self.metric and all_hold(self.conditions, labels)
+
+
+def slow_roles(
+    metric: str, bounds: tuple[str, ...], conditions: tuple[Condition, ...] = ()
+) -> tuple[Role, ...]:
+    """Return the roles of a histogram whose events above a bound are bad: count less bucket."""
+    fast = Condition("le", exactly(bounds))
+    return (
+        Role(f"{metric}_count", 1, 1, conditions),
+        Role(f"{metric}_bucket", 0, -1, (*conditions, fast)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +120,8 @@ class Shape:
     alternatives of the arm label's regular expression in the query, `matchers` the query's further
     ones as (label, operator, value); `namespace` is compared on both sides unless it is "".
     `canary` and `stable` are the exact regular expressions of the arm label's value, `bounds` the
-    spellings of the bucket bound, for a histogram.
+    spellings of the bucket bound, for a histogram. Where only the canary's series have the label,
+    `stable_if_absent` says which of the others are stable's.
     """
 
     roles: tuple[Role, ...]
@@ -117,6 +132,7 @@ class Shape:
     namespace: str = ""
     matchers: tuple[tuple[str, str, str], ...] = ()
     bounds: tuple[str, ...] = ()
+    stable_if_absent: tuple[Condition, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -128,7 +144,10 @@ class Shape:
         if self.namespace and labels.get("namespace") != self.namespace:
             return None
         value = labels.get(self.arm_label, "")
-        if not value or len(value) > _VALUE_LENGTH:
+        if not value:
+            here = bool(self.stable_if_absent)
+            return "stable" if here and all_hold(self.stable_if_absent, labels) else None
+        if len(value) > _VALUE_LENGTH:
             return None
         if _compiled(self.canary).fullmatch(value):
             return "canary"

@@ -28,6 +28,7 @@ from leadsman.adapters.presets.shape import (
     exactly,
     label_value,
     literal,
+    slow_roles,
 )
 
 _REQUESTS = "traefik_service_requests_total"
@@ -61,11 +62,7 @@ def errors(arms: Arms) -> Shape:
 def latency(arms: Arms, above: float) -> Shape:
     """Return the shape of the share of requests slower than `above` seconds."""
     bounds = bounds_of(above)
-    roles = (
-        Role(f"{_SECONDS}_count", 1, 1, (NO_STREAM,)),
-        Role(f"{_SECONDS}_bucket", 0, -1, (NO_STREAM, Condition("le", exactly(bounds)))),
-    )
-    return _shape(arms, roles, bounds)
+    return _shape(arms, slow_roles(_SECONDS, bounds, (NO_STREAM,)), bounds)
 
 
 def _shape(arms: Arms, roles: tuple[Role, ...], bounds: tuple[str, ...] = ()) -> Shape:
