@@ -31,6 +31,7 @@ from leadsman.ports import (
     Clock,
     Kind,
     Kube,
+    Ref,
     RouteRules,
 )
 from leadsman.runtime.reader import Reader
@@ -52,9 +53,12 @@ class _Reading:
         self.key = key
         self.unread: list[Problem] = []
         self.problems: list[Problem] = []
+        self.read: dict[Ref, Body | None] = {}
 
     async def get(self, kind: Kind, name: str) -> Body | None:
-        return await self._try(kind, self._reader.get(self.key, kind, name), None)
+        body = await self._try(kind, self._reader.get(self.key, kind, name), None)
+        self.read[Ref(kind, self.key[0], name)] = body
+        return body
 
     async def list(self, kind: Kind, labels: str) -> tuple[Body, ...]:
         nothing: tuple[Body, ...] = ()
@@ -134,6 +138,7 @@ class Looker:
             services,
             arm_bodies,
             routes,
+            reading.read,
         )
         if attempt is None and not reading.unread and not spec.deleting:
             reading.problems += _shared(facts, slices, found_pods, sets, pod_bodies)

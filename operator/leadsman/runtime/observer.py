@@ -22,6 +22,7 @@ from leadsman.runtime.finalizer import has_finalizer
 from leadsman.runtime.looking import Looker
 from leadsman.runtime.policies import Policies
 from leadsman.runtime.reader import Reader
+from leadsman.runtime.resting import Resting
 from leadsman.runtime.scheduler import Key
 from leadsman.runtime.sight import Sight
 from leadsman.runtime.store import OwnStore
@@ -68,6 +69,7 @@ class Observer:
         self._sampler = sampler
         self._policies = Policies(kube, clock)
         self._looker = Looker(kube, clock, reader)
+        self._resting = Resting(reader.lookouts)
         self._looked: dict[Key, tuple[str, int, bool]] = {}
 
     async def observe(self, key: Key, spec: RolloutSpec, status: Status, rollout: Body) -> Sight:
@@ -82,6 +84,10 @@ class Observer:
         if self._at_rest(key, spec, status, about, base, rollout):
             self.rest(key)
             return Sight(await self._with_policies(base, fresh=False), rollout, deployment)
+        if (seen := self._resting.parked(key, spec, status, base)) is not None:
+            self.rest(key)
+            seen = replace(seen, target=base.target, finalizer=base.finalizer)
+            return Sight(await self._with_policies(seen, fresh=False), rollout, deployment)
         sight = await self._looker.look(key, spec, status, rollout, deployment, base)
         self._note(key, spec, status, sight)
         return await self._attempt(key, status, sight)
@@ -95,6 +101,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """The Rollout is gone."""
         self.rest(key)
+        self._resting.forget(key)
         self._looked.pop(key, None)
         self._policies.forget(key)
 
@@ -118,7 +125,8 @@ class Observer:
             return False
         if spec.deleting:
             return not base.finalizer
-        if about is None:
+        if about is None or any(one.reason == "Conflicted" for one in spec.problems):
+            # Nothing was taken, and the store says when another Rollout makes room.
             return True
         stable, refused = status.stable, status.refused
         if stable is None or stable.uid != about.uid:
@@ -126,7 +134,8 @@ class Observer:
         known = self._looked.get(key)
         clear = known[2] if known is not None and known[:2] == _spot(about, spec) else None
         if about.template == stable.template:
-            return _was_well(status, spec, rollout) if clear is None else clear
+            well = _was_well(status, spec, rollout) if clear is None else clear
+            return well and self._resting.settled(key, rollout)
         return (
             refused is not None
             and refused.template == about.template
@@ -144,6 +153,7 @@ class Observer:
         if about is None or status.attempt is not None:
             # The first rest after an attempt is looked at once more: arms may have to be widened.
             self._looked[key] = ("", 0, False) if about is None else (*_spot(about, spec), False)
+            self._resting.forget(key)
             return
         arms = {(arm.service, arm.role) for arm in seen.arms if not arm.revision}
         wanted = {(rule.service, role) for rule in seen.rules if rule.permanent for role in Role}
@@ -153,7 +163,9 @@ class Observer:
             if status.stable is None or one.revision != status.stable.revision
         )
         wrong = seen.unread or seen.problems or seen.route_drift or caught
-        self._looked[key] = (*_spot(about, spec), not wrong and wanted <= arms)
+        clear = not wrong and wanted <= arms
+        sure = self._resting.looked(key, spec, status, sight, clear=clear)
+        self._looked[key] = (*_spot(about, spec), clear and sure)
 
     async def _attempt(self, key: Key, status: Status, sight: Sight) -> Sight:
         """Add what is seen during an attempt only: terms, evidence, whether it is frozen."""

@@ -17,6 +17,7 @@ from leadsman.core.observation import Fault
 from leadsman.errors import NotFoundError, UnavailableError
 from leadsman.ports import ENDPOINTSLICE, POD, REPLICASET, Body, Kind, Kube, Ref
 from leadsman.runtime.informers import InformerSet, Lease
+from leadsman.runtime.lookouts import Lookouts
 from leadsman.runtime.scheduler import Key
 
 FIRST_LIST_SECONDS = 10.0
@@ -28,7 +29,15 @@ OnChange = Callable[[Key, int], None]
 
 
 class Reader(Protocol):
-    """Reads objects for a Rollout. All methods that read may raise any ApiError."""
+    """Reads objects for a Rollout. All methods that read may raise any ApiError.
+
+    `lookouts` tell of objects that nobody reads any more, None where there are none.
+    """
+
+    @property
+    def lookouts(self) -> Lookouts | None:
+        """What wakes a Rollout at rest."""
+        ...
 
     async def get(self, key: Key, kind: Kind, name: str) -> Body | None:
         """One object in the Rollout's namespace, None when it does not exist."""
@@ -53,6 +62,8 @@ class Reader(Protocol):
 
 class DirectReader:
     """Asks the API server each time."""
+
+    lookouts: Lookouts | None = None
 
     def __init__(self, kube: Kube) -> None:
         """Reads through `kube`."""
@@ -83,8 +94,11 @@ class DirectReader:
 class CachedReader:
     """Reads from shared watch caches that live as long as a Rollout looks at them."""
 
-    def __init__(self, informers: InformerSet, on_change: OnChange) -> None:
+    def __init__(
+        self, informers: InformerSet, on_change: OnChange, lookouts: Lookouts | None = None
+    ) -> None:
         """`on_change` hears the Rollout and how urgent it is when one of its objects changes."""
+        self.lookouts = lookouts
         self._informers = informers
         self._on_change = on_change
         self._leases: dict[Key, dict[tuple[Kind, str, str], Lease]] = {}

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 
 from leadsman.adapters.workloads.arms import arm_name
 from leadsman.core.observation import Observation, Role
-from leadsman.ports import ArmNames, Body
+from leadsman.ports import ArmNames, Body, Ref
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What was seen, and the stored objects that it was seen in.
 
-    `sets` and `services` are by name, `arms` by Service and role, `routes` by kind and name.
+    `sets` and `services` are by name, `arms` by Service and role, `routes` by kind and name; `read`
+    is every object that was asked for by its name, None where it is not there.
     """
 
     seen: Observation
@@ -28,6 +29,7 @@ class Sight:
     services: Mapping[str, Body] = field(default_factory=dict)
     arms: Mapping[tuple[str, Role], Body] = field(default_factory=dict)
     routes: Mapping[tuple[str, str], Body] = field(default_factory=dict)
+    read: Mapping[Ref, Body | None] = field(default_factory=dict)
 
 
 def arm_names(services: tuple[str, ...]) -> dict[str, ArmNames]:

@@ -11,50 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
-from typing import Protocol
+from collections.abc import Iterable
+from functools import partial
 
 import structlog
 
-from leadsman.errors import ApiError, GoneError, NotFoundError
-from leadsman.ports import DEPLOYMENT, Body, Clock, Kind, Ref, WatchEvent
+from leadsman.errors import ApiError, NotFoundError
+from leadsman.ports import DEPLOYMENT, Body, Clock, Ref
 from leadsman.runtime.backoff import delay
+from leadsman.runtime.following import Follower, Source
 from leadsman.runtime.scheduler import Key
 from leadsman.runtime.store import OwnStore
 
-SHORT_WATCH = 1.0
-BACKOFF_BASE = 0.25
-BACKOFF_CEILING = 15.0
-
 log = structlog.get_logger(__name__)
-
-
-class Source(Protocol):
-    """What is asked of the API: KubeApi has more of it than the Kube port."""
-
-    async def get(self, ref: Ref) -> Body:
-        """Read one object."""
-        ...
-
-    async def latest(self, kind: Kind, namespace: str = "") -> str:
-        """The resourceVersion to watch from."""
-        ...
-
-    async def versions(self, kind: Kind, namespace: str = "") -> Mapping[Key, str]:
-        """The resourceVersion of every object."""
-        ...
-
-    def watch(
-        self,
-        kind: Kind,
-        namespace: str = "",
-        *,
-        since: str,
-        wanted: Callable[[str, str], bool] | None = None,
-    ) -> AsyncIterator[WatchEvent]:
-        """Stream events of wanted objects, and bookmarks."""
-        ...
 
 
 class Targets:
@@ -67,9 +36,20 @@ class Targets:
         self._source = source
         self._clock = clock
         self._store = store
-        self._namespaces = tuple(namespaces) or ("",)
         self._wanted: asyncio.Queue[tuple[Key, int]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._followers = [
+            Follower(
+                source,
+                clock,
+                DEPLOYMENT,
+                namespace,
+                wanted=store.governs,
+                on_event=self._heard,
+                on_gap=partial(self._all_again, namespace),
+            )
+            for namespace in tuple(namespaces) or ("",)
+        ]
         store.on_target = self.want
 
     def want(self, namespace: str, name: str) -> None:
@@ -78,18 +58,18 @@ class Targets:
 
     def start(self) -> None:
         """Begin to follow, and to read what is wanted."""
-        if not self._tasks:
-            self._tasks.append(asyncio.create_task(self._read_all(), name="targets"))
-            for namespace in self._namespaces:
-                name = f"deployments {namespace or '*'}"
-                self._tasks.append(asyncio.create_task(self._follow(namespace), name=name))
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all(), name="targets")
+            for follower in self._followers:
+                follower.start()
 
     async def stop(self) -> None:
         """End."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        task, self._reading = self._reading, None
+        if task is not None:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*(follower.stop() for follower in self._followers))
 
     async def settled(self, patience: float = 10.0) -> None:
         """Wait until nothing is wanted any more, or for `patience` seconds (at the start)."""
@@ -110,41 +90,13 @@ class Targets:
                 if key[0] == namespace and found.get(key) != version:
                     self.want(*key)
 
-    async def _follow(self, namespace: str) -> None:
-        failures, since = 0, ""
-        while True:
-            wait = 0.0
-            try:
-                if not since:
-                    since = await self._source.latest(DEPLOYMENT, namespace)
-                    for key in self._store.targets():
-                        if namespace in ("", key[0]):
-                            self.want(*key)
-                started = self._clock.monotonic()
-                since = await self._watch(namespace, since)
-                lasted = self._clock.monotonic() - started
-                failures = 0 if lasted >= SHORT_WATCH else failures + 1
-            except GoneError:
-                since, failures = "", failures + 1
-            except ApiError as error:
-                since, failures, wait = "", failures + 1, error.retry_after
-                log.info("deployments not followed", namespace=namespace, reason=error.reason)
-            except Exception:
-                since, failures = "", failures + 1
-                log.exception("deployments not followed", namespace=namespace)
-            if failures:
-                pause = delay("deployments", failures, base=BACKOFF_BASE, ceiling=BACKOFF_CEILING)
-                await self._clock.sleep(max(pause, min(wait, BACKOFF_CEILING)))
+    def _heard(self, body: Body, gone: bool) -> None:
+        self._store.observe(DEPLOYMENT, body, deleted=gone)
 
-    async def _watch(self, namespace: str, since: str) -> str:
-        """Follow one watch to its end; returns the version to go on from."""
-        stream = self._source.watch(DEPLOYMENT, namespace, since=since, wanted=self._store.governs)
-        async with aclosing(stream) as events:  # type: ignore[type-var]
-            async for event in events:
-                since = str(event.body["metadata"].get("resourceVersion") or since)
-                if event.type != "BOOKMARK":
-                    self._store.observe(DEPLOYMENT, event.body, deleted=event.type == "DELETED")
-        return since
+    async def _all_again(self, namespace: str, _since: str) -> None:
+        for key in self._store.targets():
+            if namespace in ("", key[0]):
+                self.want(*key)
 
     async def _read_all(self) -> None:
         while True:

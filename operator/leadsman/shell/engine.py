@@ -35,7 +35,7 @@ class ReleaseEngine:
             context.kube,
             context.clock,
             store,
-            CachedReader(context.informers, self._changed),
+            CachedReader(context.informers, self._changed, context.lookouts),
             self._sampler,
             context.notifier,
             recorder=recorder,

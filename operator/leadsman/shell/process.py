@@ -23,6 +23,7 @@ from leadsman.ports import ROLLOUT, Body, Clock, Kind, Listing
 from leadsman.runtime.backoff import delay
 from leadsman.runtime.health import Health
 from leadsman.runtime.informers import InformerSet
+from leadsman.runtime.lookouts import Lookouts
 from leadsman.runtime.scheduler import Key, Scheduler, Urgency, Wake
 from leadsman.runtime.settings import Settings
 from leadsman.runtime.store import OWN, OwnStore, key_of
@@ -66,9 +67,13 @@ class Context:
         self.telemetry = tele
         self.store = OwnStore()
         self.informers = InformerSet(kube, clock)
+        self.lookouts = Lookouts(kube, clock, self._news, settings.namespaces)
         self.notifier = EventNotifier(kube, clock, on_drop=tele.event_dropped)
         self.scheduler: Scheduler
         """Set before `Engine.start`; made due from the store and by the engine itself."""
+
+    def _news(self, key: Key, urgency: int) -> None:
+        self.scheduler.due(key, urgency)
 
 
 class Process:
@@ -94,7 +99,7 @@ class Process:
             self._own_kinds,
             self._store.observe_list,
             interval=settings.sweep_seconds,
-            after=self._targets.compare,
+            after=self._compare,
         )
         self.health = Health(context.telemetry.render)
         self._ready = False
@@ -159,8 +164,13 @@ class Process:
         await self._sweep.stop()
         await self._targets.stop()
         await self._engine.stop()
+        await self._context.lookouts.stop()
         await self._context.informers.close()
         await self._context.notifier.stop()
+
+    async def _compare(self) -> None:
+        await self._targets.compare()
+        await self._context.lookouts.compare()
 
     async def _until_served(self) -> None:
         """Wait until the API server serves all of our kinds."""
@@ -214,8 +224,12 @@ class Process:
         tele.gauge(
             "leadsman_rollouts", "Rollouts that are known.", lambda: len(self._store.rollouts())
         )
-        informers = self._context.informers
-        tele.gauge("leadsman_watches", "Watches open for attempts.", lambda: len(informers))
+        informers, lookouts = self._context.informers, self._context.lookouts
+        tele.gauge(
+            "leadsman_watches",
+            "Watches open beside those of our own kinds and of Deployments.",
+            lambda: len(informers) + len(lookouts),
+        )
 
     def _scheduler_alive(self) -> str:
         if self._ready and not self._scheduler.alive():
