@@ -63,9 +63,8 @@ class Api:
             if self.lost:
                 raise self.lost.pop()
             about = event.body["metadata"]
-            if event.type == "BOOKMARK" or wanted is None:
-                yield event
-            elif wanted(about.get("namespace", ""), about["name"]):
+            name = (about.get("namespace", ""), about.get("name", ""))
+            if event.type == "BOOKMARK" or wanted is None or wanted(*name):
                 yield event
 
 
