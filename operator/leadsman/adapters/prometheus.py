@@ -74,6 +74,11 @@ class Prometheus:
         """The most questions that this source takes in a second."""
         return self._bounds.queries_per_second
 
+    @property
+    def series_limit(self) -> int:
+        """The most series that one answer may have."""
+        return self._bounds.series
+
     async def range(self, selector: str, seconds: float) -> Answer:
         """Return the raw samples of the last `seconds` of all series that `selector` matches."""
         if not self._valid or self._host_refused:

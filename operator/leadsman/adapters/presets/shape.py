@@ -168,3 +168,32 @@ def exactly(texts: Iterable[str]) -> str:
     """Return a Python regular expression that matches any of these texts, for `Shape.canary`."""
     unique = sorted(set(texts))
     return "|".join(literal(text) for text in unique) if unique else _NOTHING
+
+
+@lru_cache(maxsize=16384)
+def heads(pattern: str) -> tuple[str, ...]:
+    """Return the literal text that each alternative of a regular expression begins with.
+
+    The expressions are the operator's own: names in `literal` spelling, then whatever follows.
+    """
+    found, text, depth, reading, place = [], "", 0, True, 0
+    while place < len(pattern):
+        char = pattern[place]
+        if char == "\\":
+            place += 1
+            text += pattern[place] if reading else ""
+        elif char == "|" and depth == 0:
+            found.append(text)
+            text, reading = "", True
+        elif char in "([":
+            depth, reading = depth + 1, False
+        elif char in ")]":
+            depth -= 1
+        elif char in "*+?{.}^$":
+            # A repeated character may be absent.
+            text = text[:-1] if reading and char in "*?{" else text
+            reading = False
+        elif reading:
+            text += char
+        place += 1
+    return (*found, text)

@@ -8,7 +8,7 @@ be spread evenly leaves the other locked to its scrapes. They share the source's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,9 +18,10 @@ from leadsman.adapters.presets.shape import Role
 from leadsman.guards.counters import ArmName, Counted
 from leadsman.ports import Answer, Clock, MetricsSource, Sample, Series
 from leadsman.runtime.sampling.budget import Budget
+from leadsman.runtime.sampling.directory import Directory
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.phases import Phases
-from leadsman.runtime.sampling.plan import Query, bounds_selector, queries_of
+from leadsman.runtime.sampling.plan import SERIES, Query, bounds_selector, queries_of
 
 _BLIND_POLL = 1.0
 _FAILING_POLL = 0.5
@@ -29,6 +30,9 @@ _LEAST_GAP = 0.02
 _CLOSE = 0.001
 _BOUNDS_EVERY = 60.0
 _FORGET_SERIES = 600.0
+_FEWEST = 16
+_SAFELY = 0.8
+"""The part of a source's limit of series that a query is planned to use."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,25 +44,42 @@ class _Known:
     key: str
     labels: Mapping[str, str]
     target: str
+    directory: Directory | None = None
     routes: list[tuple[Tally, ArmName, Role]] = field(default_factory=list)
     last: float = float("-inf")
     touched: float = 0.0
 
-    def route(self, tally: Tally) -> None:
-        """Add a tally if the series belongs to it."""
-        role = tally.shape.role_of(self.labels)
-        arm = tally.shape.arm_of(self.labels) if role else None
-        if role is not None and arm is not None:
-            self.routes.append((tally, arm, role))
-            self.last = float("-inf")
-            tally.saw(arm, role)
+    def look_up(self, directory: Directory) -> None:
+        """Find whose the series is, once for each state of the directory."""
+        if self.directory is directory:
+            return
+        before = {id(tally) for tally, _, _ in self.routes}
+        self.directory, self.routes = directory, []
+        for tally in directory.candidates(self.labels):
+            role = tally.shape.role_of(self.labels)
+            arm = tally.shape.arm_of(self.labels) if role else None
+            if role is not None and arm is not None:
+                self.routes.append((tally, arm, role))
+                if id(tally) not in before:
+                    self.last = float("-inf")
+                    tally.saw(arm, role)
+
+
+Asked = tuple[Query, ...]
 
 
 class Group:
-    """Asks one family's queries and feeds its tallies. `after` is called after each poll."""
+    """Asks one family's queries and feeds its tallies.
+
+    `after` is called with the tallies that were asked about, after each answer or few.
+    """
 
     def __init__(
-        self, source: MetricsSource, clock: Clock, budget: Budget, after: Callable[[], None]
+        self,
+        source: MetricsSource,
+        clock: Clock,
+        budget: Budget,
+        after: Callable[[Sequence[Tally]], None],
     ) -> None:
         self.phases = Phases()
         self.queries: tuple[Query, ...] = ()
@@ -68,6 +89,9 @@ class Group:
         self._budget = budget
         self._after = after
         self._tallies: tuple[Tally, ...] = ()
+        self._directory = Directory(())
+        self._most = 1
+        self._series = int(getattr(source, "series_limit", SERIES / _SAFELY) * _SAFELY)
         self._known: dict[tuple[tuple[str, str], ...], _Known] = {}
         self._polls = 0
         self._eager_until = 0.0
@@ -82,16 +106,12 @@ class Group:
     def serve(self, tallies: tuple[Tally, ...], most: int) -> None:
         """Serve these tallies from now on, with at most `most` queries a poll if possible."""
         alive, before = set(map(id, tallies)), set(map(id, self._tallies))
-        for known in self._known.values():
-            known.routes = [route for route in known.routes if id(route[0]) in alive]
-            for tally in tallies:
-                if id(tally) not in before:
-                    known.route(tally)
         if alive - before:
             self._eager_until = self._clock.monotonic() + _EAGER_SECONDS
         if alive != before:
-            self._tallies = tallies
-            self.queries = queries_of(tallies, most)
+            self._tallies, self._most = tallies, most
+            self._directory = Directory(tallies)
+            self.queries = queries_of(tallies, most, self._series)
             self._wake.set()
 
     async def run(self) -> None:
@@ -108,11 +128,23 @@ class Group:
                 await self._clock.sleep(_BLIND_POLL)
 
     async def poll(self) -> None:
-        """Ask once for everything, take what came, and let it be judged."""
-        queries = self.queries
-        asked = self._clock.now()
+        """Ask once for everything, take what came, and let it be judged.
+
+        More queries than a second allows are asked one second's worth after the other.
+        """
+        queries, step = self.queries, max(1, int(self._budget.rate))
         self._last_poll = self._clock.monotonic()
-        self._budget.spend(self._last_poll, len(queries))
+        self._polls += 1
+        for first in range(0, len(queries), step):
+            asked = queries[first : first + step]
+            while (wait := self._budget.earliest(len(asked)) - self._clock.monotonic()) > _CLOSE:
+                await self._clock.sleep(wait)
+            await self._ask(asked)
+        await self._look_for_bounds()
+
+    async def _ask(self, queries: Asked) -> None:
+        asked = self._clock.now()
+        self._budget.spend(self._clock.monotonic(), len(queries))
         margin = 2 * self.phases.interval + 0.5
         answers = await asyncio.gather(
             *(
@@ -121,18 +153,24 @@ class Group:
             )
         )
         received = self._clock.now()
-        self._polls += 1
         for query, answer in zip(queries, answers, strict=True):
             _note(query, answer, asked)
         seen = self._feed([series for answer in answers for series in answer.series], received)
         self.phases.polled(asked, received, {name: sorted(times) for name, times in seen.items()})
-        self._after()
-        await self._look_for_bounds()
+        self._after([tally for query in queries for tally in query.tallies])
+        if any(answer.error == "TooLarge" for answer in answers):
+            self._ask_for_less()
+
+    def _ask_for_less(self) -> None:
+        """Plan smaller queries: there are more series of a Rollout than was expected."""
+        if self._series > _FEWEST:
+            self._series //= 2
+            self.queries = queries_of(self._tallies, self._most, self._series)
 
     def _wait(self) -> float:
         """Return how many seconds to wait before the next poll."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        cost = len(self.queries)
+        cost = min(len(self.queries), max(1, int(self._budget.rate)))
         if cost == 0:
             return _BLIND_POLL
         earliest = max(self._last_poll + _LEAST_GAP, self._budget.earliest(cost))
@@ -196,9 +234,8 @@ class Group:
         known = self._known.get(identity)
         if known is None:
             known = _Known(repr(identity), dict(series.labels), target_of(series.labels))
-            for tally in self._tallies:
-                known.route(tally)
             self._known[identity] = known
+        known.look_up(self._directory)
         return known
 
     def _forget(self, now: float) -> None:

@@ -3,7 +3,8 @@
 Shapes that tell arms by the same label and need the same further matchers become one selector with
 alternations. What such a selector returns too much, the shapes themselves sort out. A selector is
 kept below a length, because a server has to match every series against it; if that made more
-queries than a second allows, longer ones are the lesser evil.
+queries than a second allows, longer ones are the lesser evil. What one answer may hold is a harder
+limit: there are never more tallies in a query than its answer is expected to have room for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from leadsman.adapters.presets.shape import Shape, literal, quoted
 from leadsman.runtime.sampling.evidence import Tally
 
 LENGTH = 8192
+SERIES = 8000
+"""Series that an answer is expected to have room for, where the source does not say."""
+_SERIES_OF_METRIC = 4
+"""Series of a metric that one Rollout is expected to have: two arms, two codes or pods each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,18 @@ def family_of(shape: Shape) -> Family:
     return (shape.arm_label, bool(shape.namespace), *shape.matchers)
 
 
-def queries_of(tallies: Sequence[Tally], most: int, length: int = LENGTH) -> tuple[Query, ...]:
+def queries_of(
+    tallies: Sequence[Tally], most: int, series: int = SERIES, length: int = LENGTH
+) -> tuple[Query, ...]:
     """Return the queries that serve tallies of one family.
 
-    At most `most`, each of `length` characters; with very many tallies longer, but not more.
+    At most `most`, each of `length` characters; with very many tallies longer, but not more, unless
+    an answer would then be expected to hold more than `series` series.
     """
     total = sum(_size(tally) for tally in tallies)
     room = max(length, total // max(1, most - 1) + 1 if most > 1 else total)
-    return tuple(Query(selector_of(chunk), tuple(chunk)) for chunk in _chunks(tallies, room))
+    chunks = _chunks(tallies, room, series)
+    return tuple(Query(selector_of(chunk), tuple(chunk)) for chunk in chunks)
 
 
 def selector_of(tallies: Iterable[Tally]) -> str:
@@ -73,18 +82,19 @@ def bounds_selector(tally: Tally) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _chunks(members: Sequence[Tally], room: int) -> list[list[Tally]]:
+def _chunks(members: Sequence[Tally], room: int, series: int) -> list[list[Tally]]:
     chunks: list[list[Tally]] = [[]]
-    used = 0
+    used = expected = 0
     known: set[tuple[str, ...]] = set()
     for tally in members:
         size = 0 if tally.shape.asked in known else _size(tally)
-        if chunks[-1] and used + size > room:
+        more = _SERIES_OF_METRIC * len(tally.shape.metrics)
+        if chunks[-1] and (used + size > room or expected + more > series):
             chunks.append([])
-            used, known, size = 0, set(), _size(tally)
+            used, expected, known, size = 0, 0, set(), _size(tally)
         chunks[-1].append(tally)
         known.add(tally.shape.asked)
-        used += size
+        used, expected = used + size, expected + more
     return chunks
 
 

@@ -1,13 +1,14 @@
 """One source: who is measured there, in which families of queries, and who is told.
 
-After every poll all guards are judged, and only the Rollouts for which something crossed are told
-about. With nobody subscribed there is no loop, and nothing is asked.
+After every answer the guards that it was for are judged, and only the Rollouts for which something
+crossed are told about. With nobody subscribed there is no loop, and nothing is asked. With many
+subscribed, changes are gathered for a moment before the queries are planned anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from leadsman.ports import Clock, MetricsSource
 from leadsman.runtime.sampling.budget import Budget
@@ -18,6 +19,10 @@ from leadsman.runtime.sampling.plan import Family, family_of
 Key = tuple[str, str]
 """A Rollout: namespace and name."""
 
+_MANY = 100
+"""Rollouts from which on a new plan costs enough to wait for more changes."""
+_GATHER = 0.25
+"""Seconds of that wait."""
 _LOCKED_POLLS = 1.5
 """Queries in a scrape interval that a family locked to its scrapes needs, repeats included."""
 
@@ -38,12 +43,27 @@ class Poller:
         self._on_reading = on_reading
         self._budget = Budget(queries_per_second)
         self._groups: dict[Family, tuple[Group, asyncio.Task[None]]] = {}
+        self._owners: dict[int, tuple[Key, Part]] = {}
+        self._planning: asyncio.Task[None] | None = None
 
     def changed(self) -> None:
         """Take over changed parts: begin, change and end the families' loops."""
+        if len(self.parts) < _MANY:
+            self._plan()
+        elif self._planning is None:
+            self._planning = asyncio.get_running_loop().create_task(self._plan_soon())
+
+    async def _plan_soon(self) -> None:
+        await self._clock.sleep(_GATHER)
+        self._planning = None
+        self._plan()
+
+    def _plan(self) -> None:
         families: dict[Family, list[Tally]] = {}
-        for part in self.parts.values():
+        self._owners = {}
+        for key, part in self.parts.items():
             for tally in part.tallies():
+                self._owners[id(tally)] = (key, part)
                 if tally.shape.asked:
                     families.setdefault(family_of(tally.shape), []).append(tally)
         for family in [family for family in self._groups if family not in families]:
@@ -56,6 +76,7 @@ class Poller:
     async def close(self) -> None:
         """End all loops and close the source."""
         tasks = [task for _, task in self._groups.values()]
+        tasks += [self._planning] if self._planning is not None else []
         self._groups.clear()
         for task in tasks:
             task.cancel()
@@ -70,11 +91,17 @@ class Poller:
             self._groups[family] = found
         return found[0]
 
-    def _polled(self) -> None:
+    def _polled(self, asked: Sequence[Tally]) -> None:
         self._divide()
         now = self._clock.now()
-        for key, part in list(self.parts.items()):
-            news = [watch.news(now) for watch in part.watches]
+        about = {id(tally): self._owners.get(id(tally)) for tally in asked}
+        touched = {owner[0]: owner[1] for owner in about.values() if owner is not None}
+        for key, part in touched.items():
+            news = [
+                watch.news(now)
+                for watch in part.watches
+                if watch.tally is None or id(watch.tally) in about
+            ]
             if any(news):
                 self._on_reading(key)
 
