@@ -46,6 +46,9 @@ ENDPOINTSLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 HTTPROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 GRPCROUTE = Kind("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
+HORIZONTALPODAUTOSCALER = Kind(
+    "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"
+)
 MUTATINGPOLICY = Kind(
     "admissionregistration.k8s.io",
     "v1",

@@ -55,6 +55,7 @@ ALLOWED = {
     "discovery.k8s.io/endpointslices": READ,
     "admissionregistration.k8s.io/mutatingadmissionpolicies": {"get", "list"},
     "admissionregistration.k8s.io/mutatingadmissionpolicybindings": {"get", "list"},
+    "autoscaling/horizontalpodautoscalers": {"list"},
     "events.k8s.io/events": {"create", "patch"},
 }
 

@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     TRAFFIC_IN_SYNC = "TrafficInSync"
     IN_CLUSTER_PINNED = "InClusterPinned"
     HOLD = "Hold"
+    AUTOSCALING_SAFE = "AutoscalingSafe"
 
 
 class ConditionStatus(StrEnum):

@@ -130,6 +130,12 @@ class Reason(_Documented):
     SHARED = "Shared", "Callers inside the cluster meet both versions, as inCluster asks."
     SELECTOR_OWNED = "SelectorOwned", "Server-side apply owns the selector; no pin is set."
 
+    # AutoscalingSafe, said only where it is not so
+    CANARY_COUNTED = (
+        "CanaryCounted",
+        "An autoscaler multiplies a metric of type Value by the ready pods, the canary's included.",
+    )
+
 
 class EventReason(_Documented):
     """What happened, once a decision: the reasons of events."""

@@ -80,6 +80,8 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
     ]
     if attempt is not None:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
+        if view.seen.autoscaler:
+            wanted.append(_autoscaled(view))
     old = view.status.conditions
     generation, now = view.spec.generation, view.now
     if len(old) == len(wanted) and all(map(_says, old, wanted, repeat(generation))):
@@ -202,6 +204,18 @@ def _pinned(view: View) -> tuple[str, str, str, str]:
     if services and all(one.pinned_to for one in services):
         return (kind, "True", "Pinned", "callers past the router meet stable only")
     return (kind, "False", "NotPinned", "callers past the router are not pinned")
+
+
+def _autoscaled(view: View) -> tuple[str, str, str, str]:
+    replicas = view.status.stable.replicas if view.status.stable is not None else 0
+    return (
+        "AutoscalingSafe",
+        "False",
+        "CanaryCounted",
+        f"HorizontalPodAutoscaler {view.seen.autoscaler} multiplies by the ready pods, the canary's"
+        f" too, and asks for more than the load needs: the canary gets its share of the {replicas}"
+        " replicas of the attempt's start; use a target of type AverageValue",
+    )
 
 
 def _display(view: View, decision: Decision) -> Display:

@@ -176,6 +176,7 @@ class Observation:
     `terms`: the attempt's frozen plan and contract, None while not recorded or not readable.
     `frozen_replicas`: whether the freezing policy is in force now (None: not asked).
     `route_drift`: how a managed route differs from its template: "" | "missing" | "changed".
+    `autoscaler`: the autoscaler that multiplies by the canary's pods too, with its metric, or "".
     `unread`: kinds that could not be read this time, with the reason.
     """
 
@@ -195,5 +196,6 @@ class Observation:
     finalizer: bool = False
     route_drift: str = ""
     approvals: int = 0
+    autoscaler: str = ""
     problems: tuple[Problem, ...] = ()
     unread: tuple[Problem, ...] = ()

@@ -164,9 +164,21 @@ class View:
 
     def needed(self, weight: int, replicas: int, stage: Stage | None = None) -> int:
         """Canary replicas that `weight` percent of `replicas` needs, at least one."""
+        replicas = self.counted(replicas)
         if stage is not None and stage.replicas is not None and weight < 100:
             return max(1, stage.replicas)
         return max(1, -(-weight * replicas // 100)) if replicas else 0
+
+    def counted(self, replicas: int) -> int:
+        """The Deployment's replicas, of which the canary gets its share.
+
+        Where an autoscaler counts the canary's pods too, no more than at the attempt's start: each
+        of them would make it ask for more, without an end.
+        """
+        stable = self.status.stable
+        if not self.seen.autoscaler or stable is None or stable.replicas == 0:
+            return replicas
+        return min(replicas, stable.replicas)
 
     # --- traffic ----------------------------------------------------------------------------
 

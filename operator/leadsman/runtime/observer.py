@@ -18,6 +18,7 @@ from leadsman.core.spec import GuardSpec, Problem, RolloutSpec
 from leadsman.core.status import Attempt, Heading, Status
 from leadsman.guards.windows import Reading
 from leadsman.ports import Body, Clock, Kube
+from leadsman.runtime.autoscalers import Autoscalers
 from leadsman.runtime.finalizer import has_finalizer
 from leadsman.runtime.looking import Looker
 from leadsman.runtime.policies import Policies
@@ -68,6 +69,7 @@ class Observer:
         self._reader = reader
         self._sampler = sampler
         self._policies = Policies(kube, clock)
+        self._autoscalers = Autoscalers(kube, clock)
         self._looker = Looker(kube, clock, reader)
         self._resting = Resting(reader.lookouts)
         self._looked: dict[Key, tuple[str, int, bool]] = {}
@@ -97,6 +99,7 @@ class Observer:
         self._reader.close(key)
         self._sampler.unsubscribe(key)
         self._looker.forget(key)
+        self._autoscalers.forget(key)
 
     def forget(self, key: Key) -> None:
         """The Rollout is gone."""
@@ -179,6 +182,10 @@ class Observer:
         terms, problem = await self.terms.read(key[0], attempt.frozen, sight.rollout)
         unread = seen.unread if problem is None else (*seen.unread, problem)
         seen = replace(seen, terms=terms, unread=unread)
+        if attempt.direction.name is not Heading.ROLLING_BACK and sight.deployment is not None:
+            name = sight.deployment["metadata"]["name"]
+            counted = await self._autoscalers.multiplying(key, attempt.id, name)
+            seen = replace(seen, autoscaler=counted)
         self._sample(key, status, attempt, replace(sight, seen=seen))
         share = self._sampler.shares(key)
         seen = replace(

@@ -116,7 +116,7 @@ def canary_thin(view: View) -> Decision | None:
         return None
     if attempt.direction.name is Heading.ROLLING_BACK or attempt.base_replicas == 0:
         return None
-    base = min(attempt.base_replicas, target.replicas) or attempt.base_replicas
+    base = view.counted(min(attempt.base_replicas, target.replicas) or attempt.base_replicas)
     ready = view.ready(Role.CANARY)
     if ready >= view.needed(view.top, base) or _stage_needs_no_more(view):
         return None

@@ -1,0 +1,128 @@
+"""An autoscaler that multiplies by the canary's pods is found and told; it caps the canary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leadsman.errors import ForbiddenError, NotFoundError, UnavailableError
+from leadsman.ports import HORIZONTALPODAUTOSCALER, REPLICASET, Body
+from tests.runtime.worlds import NS, World, adopted, deployment
+
+
+def autoscaler(kind: str, target: str, *, deployment: str = "shop") -> Body:
+    about: dict[str, Any] = {"metric": {"name": "depth"}, "target": {"type": target, "value": "9"}}
+    if kind == "Object":
+        about["describedObject"] = {"kind": "Service", "name": "shop"}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "scaler", "namespace": NS},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment},
+            "maxReplicas": 100,
+            "metrics": [{"type": kind, kind.lower(): about}],
+        },
+    }
+
+
+def told(world: World) -> str:
+    for one in world.status.conditions:
+        if one.type == "AutoscalingSafe":
+            return f"{one.status} {one.reason} {one.message}"
+    return ""
+
+
+def canary(world: World) -> int:
+    owned = [
+        body
+        for body in world.all(REPLICASET)
+        if (body["metadata"].get("ownerReferences") or [{}])[0].get("kind") == "Rollout"
+    ]
+    return sum(int(body["spec"]["replicas"]) for body in owned)
+
+
+async def at_twenty(*bodies: Body) -> World:
+    world = await adopted()
+    for body in bodies:
+        world.kube.user_apply(body)
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 20)
+    return world
+
+
+@pytest.mark.parametrize("kind", ["Object", "External"])
+async def test_a_metric_of_type_value_caps_the_canary_and_is_told(kind: str) -> None:
+    world = await at_twenty(autoscaler(kind, "Value"))
+    assert await world.run(10, lambda: told(world) != "")
+    assert told(world).startswith("False CanaryCounted HorizontalPodAutoscaler scaler")
+    world.kube.user_scale(NS, "shop", 12)
+    most = 0
+
+    def at_full() -> bool:
+        nonlocal most
+        most = max(most, canary(world))
+        return world.canary_weight() == 100
+
+    assert await world.run(60, at_full)
+    assert most == 4
+    assert await world.run(60, lambda: world.ready == "Promoted")
+    assert world.body_of_target()["status"]["availableReplicas"] == 12
+    await world.run(5)
+    assert told(world) == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        autoscaler("Object", "AverageValue"),
+        autoscaler("External", "AverageValue"),
+        autoscaler("Pods", "AverageValue"),
+        autoscaler("Resource", "Utilization"),
+        autoscaler("Object", "Value", deployment="another"),
+    ],
+    ids=["object-average", "external-average", "pods", "resource", "another"],
+)
+async def test_other_metrics_and_other_deployments_cap_nothing(other: Body) -> None:
+    world = await at_twenty(other)
+    assert told(world) == ""
+    world.kube.user_scale(NS, "shop", 10)
+    assert await world.run(20, lambda: canary(world) >= 5)
+
+
+async def test_a_capped_canary_is_not_taken_for_one_that_lost_its_pods() -> None:
+    world = await at_twenty(autoscaler("Object", "Value"))
+    world.kube.user_scale(NS, "shop", 40)
+    assert await world.run(90, lambda: world.ready == "Promoted")
+    assert "CanaryNotReady" not in {one.why.reason for one in world.recorded.decisions}
+    weights = [
+        one.status.attempt.weight
+        for one in world.recorded.decisions
+        if one.status.attempt is not None
+    ]
+    assert weights == sorted(weights)
+
+
+@pytest.mark.parametrize("error", [NotFoundError(404, "NotFound", ""), ForbiddenError(403, "", "")])
+async def test_where_autoscalers_cannot_be_read_a_release_goes_on(error: Exception) -> None:
+    world = await adopted()
+    world.kube.fail_next("list", HORIZONTALPODAUTOSCALER, error, times=99)
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(90, lambda: world.ready == "Promoted")
+    asked = [one for one in world.kube.requests if one.kind == HORIZONTALPODAUTOSCALER]
+    assert len(asked) == 1
+
+
+async def test_an_answer_that_failed_is_asked_for_again_and_a_new_process_asks_anew() -> None:
+    world = await adopted()
+    down = UnavailableError(503, "ServiceUnavailable", "x")
+    world.kube.user_apply(autoscaler("External", "Value"))
+    world.kube.fail_next("list", HORIZONTALPODAUTOSCALER, down)
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 20)
+    assert await world.run(20, lambda: told(world) != "")
+    world.start()
+    world.kube.user_scale(NS, "shop", 12)
+    await world.run(2)
+    assert canary(world) <= 2
