@@ -65,9 +65,6 @@ class _Known:
                     tally.saw(arm, role)
 
 
-Asked = tuple[Query, ...]
-
-
 class Group:
     """Asks one family's queries and feeds its tallies.
 
@@ -130,36 +127,38 @@ class Group:
     async def poll(self) -> None:
         """Ask once for everything, take what came, and let it be judged.
 
-        More queries than a second allows are asked one second's worth after the other.
+        More queries than a second allows are asked one second's worth after the other. Each answer
+        is fed as it comes, so that the loop is never busy with all of them at once.
         """
         queries, step = self.queries, max(1, int(self._budget.rate))
+        began = self._clock.now()
         self._last_poll = self._clock.monotonic()
         self._polls += 1
+        seen: dict[str, set[float]] = {}
+        errors: list[str] = []
         for first in range(0, len(queries), step):
             asked = queries[first : first + step]
             while (wait := self._budget.earliest(len(asked)) - self._clock.monotonic()) > _CLOSE:
                 await self._clock.sleep(wait)
-            await self._ask(asked)
+            self._budget.spend(self._clock.monotonic(), len(asked))
+            errors += await asyncio.gather(*(self._ask(query, seen) for query in asked))
+        times = {name: sorted(found) for name, found in seen.items()}
+        self.phases.polled(began, self._clock.now(), times)
+        self._forget(self._clock.now())
+        if "TooLarge" in errors:
+            self._ask_for_less()
         await self._look_for_bounds()
 
-    async def _ask(self, queries: Asked) -> None:
+    async def _ask(self, query: Query, seen: dict[str, set[float]]) -> str:
+        """Ask one query and feed its answer; the sample times go to `seen`."""
         asked = self._clock.now()
-        self._budget.spend(self._clock.monotonic(), len(queries))
         margin = 2 * self.phases.interval + 0.5
-        answers = await asyncio.gather(
-            *(
-                self._source.range(query.selector, _behind(query, asked) + margin)
-                for query in queries
-            )
-        )
-        received = self._clock.now()
-        for query, answer in zip(queries, answers, strict=True):
-            _note(query, answer, asked)
-        seen = self._feed([series for answer in answers for series in answer.series], received)
-        self.phases.polled(asked, received, {name: sorted(times) for name, times in seen.items()})
-        self._after([tally for query in queries for tally in query.tallies])
-        if any(answer.error == "TooLarge" for answer in answers):
-            self._ask_for_less()
+        answer = await self._source.range(query.selector, _behind(query, asked) + margin)
+        _note(query, answer, asked)
+        for target, times in self._feed(answer.series, self._clock.now()).items():
+            seen.setdefault(target, set()).update(times)
+        self._after(query.tallies)
+        return answer.error
 
     def _ask_for_less(self) -> None:
         """Plan smaller queries: there are more series of a Rollout than was expected."""
@@ -200,7 +199,7 @@ class Group:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    def _feed(self, answer: list[Series], now: float) -> dict[str, set[float]]:
+    def _feed(self, answer: Sequence[Series], now: float) -> dict[str, set[float]]:
         """Feed the tallies; return the sample times of the targets whose rhythm matters."""
         batches: dict[int, tuple[Tally, list[Counted]]] = {}
         canaries: dict[str, set[float]] = {}
@@ -225,7 +224,6 @@ class Group:
                 batches.setdefault(id(tally), (tally, []))[1].append(item)
         for tally, batch in batches.values():
             tally.counts.feed(batch)
-        self._forget(now)
         # Without a canary series yet, the stable arm's targets tell the rhythm.
         return canaries or others
 
