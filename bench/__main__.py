@@ -1,7 +1,7 @@
 """`make bench`: measure everything that is promised (ONLY=key,... for some), print, judge.
 
 Each measurement runs in a process of its own inside a fresh cluster, so that none inherits another
-one's state; `decide_microseconds` needs none. Results of earlier runs stay in the file for keys
+one's state; `decide_microseconds` and `round_3400_*` need none. Results of earlier runs stay in the file for keys
 that are not measured this time. The exit code is 1 if a limit is missed or a key was not measured.
 """
 
@@ -80,6 +80,12 @@ THEMES = (
     ),
 )
 LOCAL = "decide_microseconds"
+ROUND = (
+    "round_3400_seconds",
+    "round_3400_queries",
+    "round_3400_shared_percent",
+    "round_3400_breach_seconds",
+)
 
 
 def main() -> int:
@@ -93,6 +99,10 @@ def main() -> int:
         from bench import decide
 
         figures[LOCAL] = decide.measure()
+    if not wanted.isdisjoint(ROUND):
+        from bench import round3400
+
+        figures |= round3400.measure()
     for theme in THEMES:
         if wanted.isdisjoint(theme.keys):
             continue

@@ -62,6 +62,12 @@ LIMITS: dict[str, Limit] = {
         Limit("rss_mib_200", "MiB", "max", 110, "200 Rollouts, 10 of them active"),
         Limit("unrelated_rss_mib", "MiB", "max", 15, "what 17,000 foreign objects cost"),
         Limit("unrelated_cpu_percent", "%", "max", 3, "of a core, at 20 foreign changes a second"),
+        Limit("round_3400_seconds", "s", "max", 5, "one round of 3,400 Rollouts, 5 guards each"),
+        Limit("round_3400_queries", "queries", "max", 60, "of so many queries"),
+        Limit(
+            "round_3400_shared_percent", "%", "min", 70, "guards that needed no query more", ">="
+        ),
+        Limit("round_3400_breach_seconds", "s", "max", 5, "a breach readable to told, meanwhile"),
         Limit("cold_start_seconds", "s", "max", None, "bare cluster to the first 200"),
     )
 }

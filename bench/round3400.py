@@ -1,0 +1,187 @@
+"""`round_3400_*`: one sampling round of 3,400 Rollouts with five guards each.
+
+The operator's own sampler and client ask a real Prometheus, with the limits that a MetricsSource
+has by default (4 queries a second, 10,000 series and 8 MiB an answer). Two guards read Traefik's
+series, three those of the pods. A round is every query of every family once, from the first byte
+asked to the last guard judged, the waiting for the rate limit included and the waiting for the next
+scrape not. In the middle the canary of one Rollout begins to fail; how soon the sampler tells is
+counted from the moment when another reader of the same Prometheus could see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from bench.figures import Figure, figure
+from bench.synthetic import FAILING, SCRAPE, Urls, prometheus, replica_set_of, service_of
+from leadsman.adapters.clock import SystemClock
+from leadsman.adapters.presets.arms import ArmNames, Arms
+from leadsman.adapters.prometheus import Prometheus
+from leadsman.core.spec import GuardSpec
+from leadsman.guards.judges import Threshold, judge
+from leadsman.guards.verdict import Verdict
+from leadsman.runtime.sampler import Sampler
+from leadsman.runtime.sampling.group import Group
+from leadsman.shell import memory
+
+ROLLOUTS = 3400
+_ROUNDS = 6
+_LONGEST = 120.0
+_ORDERS = {
+    "bad": {"metric": "orders_total", "match": {"state": "lost"}},
+    "total": {"metric": "orders_total"},
+}
+_QUESTIONS: dict[str, object] = {
+    "errors": {"errors": {"preset": "Traefik"}},
+    "slow": {"latency": {"preset": "Traefik", "above": "250ms"}},
+    "own-errors": {"errors": {"preset": "Pod"}},
+    "own-slow": {"latency": {"preset": "Pod", "above": "500ms"}},
+    "orders": {"ratio": _ORDERS},
+}
+GUARDS = tuple(
+    GuardSpec(name, Threshold(0.05, 30.0, 100), query=json.dumps(question))
+    for name, question in _QUESTIONS.items()
+)
+
+
+def arms_of(number: int) -> Arms:
+    """A Rollout's arms."""
+
+    def arm(name: str) -> ArmNames:
+        return ArmNames((service_of(number, name),), (replica_set_of(number, name),))
+
+    return Arms("load", arm("canary"), arm("stable"), (("HTTPRoute", f"app{number}"),))
+
+
+class Rounds:
+    """Times each family's polls: (family, begin, end, queries)."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[int, float, float, int]] = []
+
+    def watch(self, group: Group) -> None:
+        """Time this family from now on."""
+        asked: Callable[[], object] = group.poll
+
+        async def timed() -> None:
+            began, queries = time.monotonic(), len(group.queries)
+            await asked()  # type: ignore[misc]
+            self.done.append((id(group), began, time.monotonic(), queries))
+
+        group.poll = timed  # type: ignore[method-assign]
+
+    def rounds(self, families: Sequence[int]) -> list[tuple[float, int]]:
+        """Seconds and queries of each round: the n-th polls of all families."""
+        by_family = [[one for one in self.done if one[0] == family] for family in families]
+        return [
+            (_covered([(began, end) for _, began, end, _ in polls]), sum(one[3] for one in polls))
+            for polls in zip(*by_family, strict=False)
+        ]
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Seconds that are in at least one of the spans."""
+    total, until = 0.0, float("-inf")
+    for began, end in sorted(spans):
+        total += max(0.0, end - max(began, until))
+        until = max(until, end)
+    return total
+
+
+async def sample(urls: Urls) -> dict[str, list[float]]:
+    """The samples of every key."""
+    memory.settle()
+    source = Prometheus(urls.prometheus, SystemClock(), allowed=("127.0.0.0/8",))
+    failing = ("load", f"app{FAILING}")
+    told: list[float] = []
+
+    def woken(key: tuple[str, str]) -> None:
+        if key == failing and _failed(sampler):
+            told.append(time.time())
+
+    sampler = Sampler(SystemClock(), lambda _: source, woken)
+    since, before = time.time() - 3 * SCRAPE, time.monotonic()
+    for number in range(ROLLOUTS):
+        sampler.subscribe(("load", f"app{number}"), GUARDS, arms_of(number), since)
+    print(f"{ROLLOUTS} Rollouts subscribed in {time.monotonic() - before:.1f} s", flush=True)
+    rounds = Rounds()
+    await _until(lambda: len(_groups(sampler)) == 2, 30)
+    for group in _groups(sampler):
+        rounds.watch(group)
+    families = [id(group) for group in _groups(sampler)]
+    await _until(lambda: len(rounds.rounds(families)) >= 3, _LONGEST)
+    async with httpx.AsyncClient() as client:
+        await client.post(f"{urls.target}/fail")
+        readable = await _readable(client, urls)
+    await _until(lambda: bool(told), _LONGEST)
+    await _until(lambda: len(rounds.rounds(families)) >= 1 + _ROUNDS, _LONGEST)
+    missing = _unread(sampler)
+    await sampler.close()
+    # The first round learns the rhythm and reads the past.
+    found = rounds.rounds(families)[1:]
+    print(f"rounds: {found}; guards without a verdict: {missing}", flush=True)
+    if missing:
+        raise AssertionError(f"{missing} guards have no verdict")
+    guards = ROLLOUTS * len(GUARDS)
+    return {
+        "round_3400_seconds": [seconds for seconds, _ in found],
+        "round_3400_queries": [float(queries) for _, queries in found],
+        "round_3400_shared_percent": [100 * (1 - queries / guards) for _, queries in found],
+        "round_3400_breach_seconds": [max(0.0, told[0] - readable)],
+    }
+
+
+def _groups(sampler: Sampler) -> list[Group]:
+    return [group for poller in sampler._pollers.values() for group, _ in poller._groups.values()]
+
+
+def _failed(sampler: Sampler) -> bool:
+    reading = sampler.readings(("load", f"app{FAILING}"))[0]
+    return judge(GUARDS[0].judge, reading).verdict is Verdict.FAIL
+
+
+def _unread(sampler: Sampler) -> int:
+    """How many guards have no verdict though everything is there."""
+    judged = (
+        judge(guard.judge, reading).verdict
+        for number in range(ROLLOUTS)
+        for guard, reading in zip(GUARDS, sampler.readings(("load", f"app{number}")), strict=True)
+    )
+    return sum(verdict not in (Verdict.PASS, Verdict.FAIL) for verdict in judged)
+
+
+async def _readable(client: httpx.AsyncClient, urls: Urls) -> float:
+    """The moment from which on anybody could see the failures."""
+    labels = f'service=~".+-svc-load-{service_of(FAILING, "canary")}-.+",code="500"'
+    query = f"increase(traefik_service_requests_total{{{labels}}}[{2 * SCRAPE}s]) > 100"
+    for _ in range(2000):
+        asked = await client.get(f"{urls.prometheus}/api/v1/query", params={"query": query})
+        if asked.json()["data"]["result"]:
+            return time.time()
+        await asyncio.sleep(0.05)
+    raise TimeoutError("the failures never became readable")
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            raise TimeoutError("the sampler did not get there in time")
+        await asyncio.sleep(0.02)
+
+
+def measure() -> dict[str, Figure]:
+    """The figures of every key."""
+    with prometheus(ROLLOUTS) as urls:
+        found = asyncio.run(sample(urls))
+    return {key: figure(key, samples) for key, samples in found.items()}
+
+
+if __name__ == "__main__":
+    with prometheus(ROLLOUTS) as there:
+        print(json.dumps(asyncio.run(sample(there)), indent=1))
