@@ -1,8 +1,9 @@
 """`make bench`: measure everything that is promised (ONLY=key,... for some), print, judge.
 
 Each measurement runs in a process of its own inside a fresh cluster, so that none inherits another
-one's state; `decide_microseconds` and `round_3400_*` need none. Results of earlier runs stay in the file for keys
-that are not measured this time. The exit code is 1 if a limit is missed or a key was not measured.
+one's state; `decide_microseconds` and `round_3400_*` need none. Results of earlier runs stay in the
+file for keys that are not measured this time. The exit code is 1 if a limit is missed or a key was
+not measured.
 """
 
 from __future__ import annotations
