@@ -64,10 +64,16 @@ class RouterContract:
     async def accepted(self, ground: Ground) -> Body:
         """The route once its gateway has accepted what it says."""
 
-        async def done() -> bool:
-            return all(rule.accepted for rule in self.rules(await self.now(ground)))
+        why: list[str] = []
 
-        await ground.settle(done)
+        async def done() -> bool:
+            why[:] = [rule.why_not for rule in self.rules(await self.now(ground))]
+            return not any(why)
+
+        try:
+            await ground.settle(done)
+        except AssertionError:
+            raise AssertionError(f"not accepted: {why}") from None
         return await self.now(ground)
 
     def rules(self, route: Body, originals: Sequence[Original] | None = None) -> tuple[Rule, ...]:
