@@ -296,7 +296,7 @@ async def test_a_wrong_token_file_is_a_value(server):
     source = Prometheus(server.url, SystemClock(), allowed=LOOPBACK, token=lost)
     answer = await source.range("x", 5)
     await source.close()
-    assert answer.error == "Unreachable"
+    assert answer.error == "Refused"
     assert SECRET not in repr(answer)
 
 

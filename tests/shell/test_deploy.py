@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from leadsman.runtime.sources import SECRETS
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 USER = "system:serviceaccount:leadsman-system:leadsman"
 
@@ -99,6 +101,20 @@ def test_the_pod_fits_the_restricted_profile() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+
+
+def test_the_pod_sees_one_secret_where_sources_look_for_it() -> None:
+    (deployment,) = objects("operator.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    ((mount,), (volume,)) = (pod["containers"][0]["volumeMounts"], pod["volumes"])
+    name = volume["secret"]["secretName"]
+    assert volume["secret"]["optional"]
+    assert mount["readOnly"]
+    assert Path(mount["mountPath"]) == SECRETS / name
+    # Group-readable for the user that the pod runs as, and nobody else's.
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    assert name in (DEPLOY.parent / "docs" / "operations.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["leadsman-hold", "leadsman-freeze"])

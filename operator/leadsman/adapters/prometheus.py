@@ -107,6 +107,8 @@ class Prometheus:
         try:
             async with asyncio.timeout(self._bounds.timeout):
                 status, body = await self._post(query)
+        except _NoTokenError:
+            return Answer(error="Refused", detail="the source's bearer token cannot be read")
         except TimeoutError:
             return Answer(error="Timeout", detail=f"no answer within {self._bounds.timeout:g} s")
         except AddressRefusedError:
@@ -128,7 +130,10 @@ class Prometheus:
         session = self._connected()
         headers = {"Accept-Encoding": "identity"}
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
+            try:
+                headers["Authorization"] = f"Bearer {self._token()}"
+            except OSError as error:
+                raise _NoTokenError from error
         if self._limiter is not None:
             await self._limiter.acquire()
         async with session.post(
@@ -157,6 +162,10 @@ class Prometheus:
             )
             self._limiter = AsyncLimiter(self._bounds.queries_per_second, 1)
         return self._session
+
+
+class _NoTokenError(Exception):
+    """Raised when the file of the bearer token cannot be read."""
 
 
 class _TooLargeError(Exception):
