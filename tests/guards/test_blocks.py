@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +88,7 @@ def test_looking_often_or_once_gives_the_same_blocks(canary, stable):
 @given(ARMS, ARMS)
 def test_blocks_touch_and_lose_no_event_before_the_last_end(canary, stable):
     found = blocks(arm(*canary), arm(*stable), 100, 0)
-    assert all(one.at == two.start for one, two in zip(found, found[1:], strict=False))
+    assert all(one.at == two.start for one, two in pairwise(found))
     if found:
         end = found[-1].at
         assert sum(b.canary for b in found) == sum(total for at, total, _ in canary if at <= end)

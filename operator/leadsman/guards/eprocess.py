@@ -11,10 +11,12 @@ e-processes is one. At most `restarts` sums are kept: with more stages, neighbou
 starts with the first of them, which is decided before the first block and therefore just as valid.
 The sums that start with the first stage are the global ones and are stored once.
 
-Over-dispersion tempers a block's evidence by 1 / (phi + tau2 v), v its binomial variance: a power
-below 1 of a likelihood ratio still has an expectation of at most 1. Two-sided, for the control of
-stable against itself, the grid holds each ratio and its inverse. Stages are numbered from 0.
-Nothing here raises: a block that is not sound, or overlaps what was counted, changes nothing.
+Over-dispersion tempers a block's evidence by 1 / (phi + tau2 v), v its binomial variance per minute
+of the block: `tau2` is measured per minute, so that blocks of one second and of fifteen are
+tempered alike. A power below 1 of a likelihood ratio still has an expectation of at most 1.
+Two-sided, for the control of stable against itself, the grid holds each ratio and its inverse.
+Stages are numbered from 0. Nothing here raises: a block that is not sound, or that overlaps what
+was counted, changes nothing.
 `power` has the figures for planning and reports, `band` the interval for the ratio.
 """
 
@@ -39,9 +41,10 @@ class RatioSettings:
     """What one guard tests, and at which level.
 
     `alpha` is the chance of a false alarm over the whole attempt (0..1); `tolerance` a share: 0.1
-    accepts 1.1 times stable's rate; `stages` how many the plan has; `tau2` and `phi` the measured
-    over-dispersion (0 and 1: none); `design_ratio` the worsening that a release must not hide;
-    `global_weight` the part of the evidence that never restarts.
+    accepts 1.1 times stable's rate; `stages` how many the plan has; `tau2` (relative variance of an
+    arm's rate, times minutes) and `phi` the measured over-dispersion, 0 and 1: none;
+    `design_ratio` the worsening that a release must not hide; `global_weight` the part of the
+    evidence that never restarts.
     """
 
     alpha: float
@@ -125,9 +128,7 @@ def update(settings: RatioSettings, state: RatioState, block: Block, stage: int)
     sums, log_e, max_log_e = state.sums, state.log_e, state.max_log_e
     information, events, expected = state.information, state.events, state.expected
     if bad > 0:
-        tolerated = settings.ratio0 * canary
-        p0 = canary / both if settings.two_sided else tolerated / (tolerated + stable)
-        temper = 1 / (settings.phi + settings.tau2 * bad * p0 * (1 - p0))
+        p0, temper = tempering(settings, block)
         won, lost = temper * canary_bad, temper * bad
         gains = [
             won * step + lost * log((base * canary + stable) / (ratio * canary + stable))
@@ -178,6 +179,19 @@ def mh_ratio(state: RatioState) -> float | None:
     if state.mh_canary + state.mh_stable <= 0:
         return None
     return (state.mh_canary + 0.5) / (state.mh_stable + 0.5)
+
+
+def tempering(settings: RatioSettings, block: Block) -> tuple[float, float]:
+    """Return the canary's share of a block's bad events as tolerated, and the evidence's power.
+
+    Both arms must have requests; both results are in 0..1.
+    """
+    tolerated = block.canary if settings.two_sided else settings.ratio0 * block.canary
+    p0 = tolerated / (tolerated + block.stable)
+    if settings.tau2 <= 0:
+        return p0, 1 / settings.phi
+    variance = (block.canary_bad + block.stable_bad) * p0 * (1 - p0)
+    return p0, 1 / (settings.phi + settings.tau2 * variance * 60 / (block.at - block.start))
 
 
 def divergence(step: float, p0: float) -> float:
