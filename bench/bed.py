@@ -8,7 +8,7 @@ own; moments are those at which the bench's own watches saw a change.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -41,11 +41,23 @@ def open_place() -> Place:
 
 
 @contextmanager
-def application(place: Place, name: str, *, replicas: int = 4, hold: str = "10m") -> Iterator[App]:
-    """An application with a Rollout whose first stage gives 20 % and holds."""
+def application(
+    place: Place,
+    name: str,
+    *,
+    replicas: int = 4,
+    hold: str = "10m",
+    prepare: Callable[[App], None] | None = None,
+) -> Iterator[App]:
+    """An application with a Rollout whose first stage gives 20 % and holds.
+
+    `prepare` may change the application before it has a Rollout.
+    """
     app = App(place, name)
     try:
         app.install(replicas=replicas)
+        if prepare is not None:
+            prepare(app)
         app.govern(
             plan=objects.plan(WEIGHT, 100, hold=hold),
             contract=objects.contract(

@@ -3,6 +3,10 @@
 Three figures: from the exit to weight 0, from the pod's status in the API to weight 0 (which is the
 operator's own part of it), and the user requests that failed.
 
+Nobody can know of an exit before the kubelet or the metrics tell it. The kubelet looks at processes
+once a second and at readiness once a second, so the application says that it is not ready at its
+first failed probe (`failureThreshold: 1`); exits are spread evenly over the second.
+
 Traefik takes at most one change of its providers in `providersThrottleDuration`, 2 s if nobody says
 otherwise: the endpoints that vanish are such a change, and the weight 0 that follows at once waits
 behind it. The figures are taken with that throttle at 0; the last boot counts the failed requests
@@ -16,6 +20,7 @@ import time
 
 from bench.bed import application, audit_log, measured, moment, open_place, weight_seen
 from bench.rollback import Samples
+from e2e.harness import objects
 from e2e.harness.app import App, Place
 from e2e.harness.audit import Audit
 from e2e.harness.reading import version_of
@@ -34,7 +39,10 @@ def run(boot: int, boots: int) -> Samples:
         _no_throttle(place)
     found: Samples = {}
     spans: list[tuple[float, float]] = []
-    with application(place, f"crash-{boot}") as app, app.users(200, 0) as traffic:
+    with (
+        application(place, f"crash-{boot}", prepare=_quick_probe) as app,
+        app.users(200, 0) as traffic,
+    ):
         for number in range(1, ROUNDS + 1):
             phase = ((number - 1) * (boots - 1) + boot) / (ROUNDS * (boots - 1)) % 1.0
             took, reaction, span = _round(app, f"v{number + 1}", number, phase)
@@ -45,6 +53,24 @@ def run(boot: int, boots: int) -> Samples:
     if throttled:
         return {"crash_failed_requests_throttled": failed}
     return {**found, "crash_failed_requests": failed}
+
+
+def _quick_probe(app: App) -> None:
+    """The application is not ready at the first failed probe."""
+    probe = {"readinessProbe": {"failureThreshold": 1}}
+    patched = app.api.request(
+        "PATCH",
+        f"/apis/apps/v1/namespaces/{app.namespace}/deployments/{objects.NAME}",
+        body={"spec": {"template": {"spec": {"containers": [{"name": "app", **probe}]}}}},
+        content_type="application/strategic-merge-patch+json",
+    )
+    generation = patched["metadata"]["generation"]
+
+    def there() -> bool:
+        seen = app.history.get("Deployment", objects.NAME) or {"metadata": {"generation": 0}}
+        return bool(seen["metadata"]["generation"] >= generation and app.complete(4))
+
+    app.wait("the probe is changed", there, 60)
 
 
 def _no_throttle(place: Place) -> None:
@@ -81,8 +107,8 @@ def _round(
 ) -> tuple[float, float, tuple[float, float]]:
     measured(app, version, number)
     time.sleep(QUIET)
+    audit = Audit(audit_log(app.place))  # takes a while: before the moment is chosen
     time.sleep(-(time.time() - phase) % 1.0)
-    audit = Audit(audit_log(app.place))
     ended = threading.Event()
     exited = time.time()
     # A crash loop has pauses that grow; to end each new process at once is the harder case.
