@@ -260,11 +260,28 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """One raw sample of a native histogram: all its events, and its buckets that are not empty.
+
+    A bucket is (lower bound, upper bound, events), its events are above the lower bound and up to
+    the upper one; the unit is the metric's. `time` is Unix seconds.
+    """
+
+    time: float
+    count: float
+    buckets: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
-    """One series of a range-selector answer: labels (with `__name__`), samples in time order."""
+    """One series of a range-selector answer: labels (with `__name__`), samples in time order.
+
+    A native histogram has `histograms`, in time order, and no samples.
+    """
 
     labels: Mapping[str, str]
     samples: tuple[Sample, ...]
+    histograms: tuple[Histogram, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

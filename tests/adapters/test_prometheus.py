@@ -15,7 +15,7 @@ from leadsman.adapters.addresses import networks, refused
 from leadsman.adapters.breaker import Breaker
 from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.prometheus import Bounds, Prometheus
-from leadsman.ports import MetricsSource, Sample
+from leadsman.ports import Histogram, MetricsSource, Sample
 
 LOOPBACK = ("127.0.0.0/8",)
 SECRET = "s3cret-in-an-error-page"
@@ -106,7 +106,20 @@ async def test_samples_labels_warnings_and_infos_are_kept(server, source):
             "values": [[1700000000.123, "1"], [1700000001.123, "NaN"], [1700000002, "+Inf"]],
         },
         {"metric": {"__name__": "x", "code": "500"}, "values": [[1700000002, "-Inf"]]},
-        {"metric": {"__name__": "native"}, "histograms": [[1700000002, {}]]},
+        {
+            "metric": {"__name__": "native"},
+            "histograms": [
+                [
+                    1700000002.5,
+                    {
+                        "count": "7",
+                        "sum": "1.5",
+                        "buckets": [[3, "-0.1", "0.1", "2"], [0, "0.25", "0.5", "5"]],
+                    },
+                ],
+                [1700000003.5, {"count": "0", "sum": "0"}],
+            ],
+        },
     ]
     server.answer = matrix(result, warnings=["w"], infos=["i"])
     answer = await source.range('x{a="b"}', 1.5)
@@ -118,6 +131,10 @@ async def test_samples_labels_warnings_and_infos_are_kept(server, source):
     assert math.isnan(first.samples[1].value)
     assert (first.samples[2].value, second.samples[0].value) == (math.inf, -math.inf)
     assert third.samples == ()
+    assert third.histograms == (
+        Histogram(1700000002.5, 7.0, ((-0.1, 0.1, 2.0), (0.25, 0.5, 5.0))),
+        Histogram(1700000003.5, 0.0, ()),
+    )
     assert server.requests == [("POST", "/api/v1/query", {"query": 'x{a="b"}[1500ms]'})]
 
 
@@ -167,6 +184,22 @@ FAULTS = {
     "a time that is none": (matrix([{"metric": {}, "values": [[None, "1"]]}]), "BadJSON"),
     "values that are no list": (matrix([{"metric": {}, "values": "12"}]), "BadJSON"),
     "a sample of three": (matrix([{"metric": {}, "values": [[1, "1", "1"]]}]), "BadJSON"),
+    "a histogram that is none": (matrix([{"metric": {}, "histograms": [[1, {}]]}]), "BadJSON"),
+    "a bucket that is none": (
+        matrix([{"metric": {}, "histograms": [[1, {"count": "1", "buckets": [["1"]]}]]}]),
+        "BadJSON",
+    ),
+    "too many buckets": (
+        matrix(
+            [
+                {
+                    "metric": {},
+                    "histograms": [[1, {"count": "1", "buckets": [[0, "1", "2", "1"]] * 101}]],
+                }
+            ]
+        ),
+        "TooLarge",
+    ),
     "no metric": (matrix([{"values": [[1, "1"]]}]), "BadJSON"),
     "a label that is no text": (matrix([{"metric": {"a": 1}, "values": []}]), "BadJSON"),
     "compressed without being asked": (

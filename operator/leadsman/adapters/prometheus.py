@@ -21,7 +21,7 @@ from aiolimiter import AsyncLimiter
 
 from leadsman.adapters.addresses import AddressRefusedError, GuardedResolver, networks, refused
 from leadsman.adapters.breaker import Breaker
-from leadsman.ports import Answer, Clock, Sample, Series
+from leadsman.ports import Answer, Clock, Histogram, Sample, Series
 
 _NOTES, _NOTE_LENGTH = 8, 256
 _PARSE_INLINE = 512 * 1024
@@ -205,7 +205,7 @@ def parse_answer(body: bytes, bounds: Bounds) -> Answer:
     if len(result) > bounds.series:
         return Answer(error="TooLarge", detail=f"more than {bounds.series} series")
     try:
-        if sum(len(item.get("values", ())) for item in result) > bounds.samples:
+        if sum(map(_weight, result)) > bounds.samples:
             return Answer(error="TooLarge", detail=f"more than {bounds.samples} samples")
         series = tuple(_series(item) for item in result)
         warnings, infos = _notes(document, "warnings"), _notes(document, "infos")
@@ -214,18 +214,40 @@ def parse_answer(body: bytes, bounds: Bounds) -> Answer:
     return Answer(series=series, warnings=warnings, infos=infos)
 
 
+def _weight(item: dict[str, Any]) -> int:
+    """How many numbers a series holds: a native histogram has one for each bucket."""
+    histograms = item.get("histograms", ())
+    buckets = sum(len(histogram.get("buckets", ())) + 1 for _, histogram in histograms)
+    return len(item.get("values", ())) + buckets
+
+
 def _series(item: dict[str, Any]) -> Series:
     labels = item["metric"]
     if not all(isinstance(value, str) for value in labels.values()):
         raise TypeError("labels must be strings")
-    samples = (Sample(round(float(time), 3), float(value)) for time, value in _values(item))
-    return Series(labels=labels, samples=tuple(samples))
+    samples = tuple(
+        Sample(round(float(time), 3), float(value)) for time, value in _list(item, "values")
+    )
+    return Series(labels, samples, tuple(map(_histogram, _list(item, "histograms"))))
 
 
-def _values(item: dict[str, Any]) -> list[Any]:
-    values = item.get("values", [])
+def _histogram(sample: list[Any]) -> Histogram:
+    time, body = sample
+    return Histogram(
+        round(float(time), 3),
+        float(body["count"]),
+        # The rule which of the bounds belong to the bucket matters at a single value only.
+        tuple(
+            (float(lower), float(upper), float(count))
+            for _, lower, upper, count in _list(body, "buckets")
+        ),
+    )
+
+
+def _list(item: dict[str, Any], key: str) -> list[Any]:
+    values = item.get(key, [])
     if not isinstance(values, list):
-        raise TypeError("values must be a list")
+        raise TypeError(f"{key} must be a list")
     return values
 
 

@@ -101,14 +101,24 @@ class Role:
         return labels.get("__name__") == self.metric and all_hold(self.conditions, labels)
 
 
+NATIVE = "__native__"
+"""The label of the two counters that a native histogram is taken apart into (`native.py`)."""
+NATIVE_ALL, NATIVE_FAST = "all", "fast"
+
+
 def slow_roles(
     metric: str, bounds: tuple[str, ...], conditions: tuple[Condition, ...] = ()
 ) -> tuple[Role, ...]:
-    """Return the roles of a histogram whose events above a bound are bad: count less bucket."""
-    fast = Condition("le", exactly(bounds))
+    """Return the roles of a histogram whose events above a bound are bad: count less bucket.
+
+    The first two are a classic histogram's, the others a native one's.
+    """
+    fast = (*conditions, Condition("le", exactly(bounds)))
     return (
         Role(f"{metric}_count", 1, 1, conditions),
-        Role(f"{metric}_bucket", 0, -1, (*conditions, fast)),
+        Role(f"{metric}_bucket", 0, -1, fast),
+        Role(metric, 1, 1, (*fast, Condition(NATIVE, NATIVE_ALL))),
+        Role(metric, 0, -1, (*fast, Condition(NATIVE, NATIVE_FAST))),
     )
 
 

@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import structlog
 
-from leadsman.adapters.presets.shape import Role
+from leadsman.adapters.presets.native import bounds_there, taken_apart
+from leadsman.adapters.presets.shape import NATIVE, Role
 from leadsman.guards.counters import ArmName, Counted
 from leadsman.ports import Answer, Clock, MetricsSource, Sample, Series
 from leadsman.runtime.sampling.budget import Budget
@@ -63,6 +64,12 @@ class _Known:
                 if id(tally) not in before:
                     self.last = float("-inf")
                     tally.saw(arm, role)
+
+    def lacks_bound(self) -> None:
+        """Note that a native histogram cannot tell the share above the bound any more."""
+        if NATIVE in self.labels:
+            for tally, arm, _ in self.routes:
+                tally.bucketed.discard(arm)
 
 
 class Group:
@@ -155,7 +162,8 @@ class Group:
         margin = 2 * self.phases.interval + 0.5
         answer = await self._source.range(query.selector, _behind(query, asked) + margin)
         _note(query, answer, asked)
-        for target, times in self._feed(answer.series, self._clock.now()).items():
+        series = taken_apart(answer.series, query.bounds)
+        for target, times in self._feed(series, self._clock.now()).items():
             seen.setdefault(target, set()).update(times)
         self._after(query.tallies)
         return answer.error
@@ -207,7 +215,10 @@ class Group:
         for series in answer:
             known = self._recognised(series)
             known.touched = now
-            if not known.routes or not series.samples:
+            if not series.samples:
+                known.lacks_bound()
+                continue
+            if not known.routes:
                 continue
             is_canary = any(arm == "canary" for _, arm, _ in known.routes)
             times = (canaries if is_canary else others).setdefault(known.target, set())
@@ -256,6 +267,7 @@ class Group:
             self._budget.spend(now, 1)
             answer = await self._source.range(bounds_selector(tally), 3 * self.phases.interval)
             texts = {series.labels.get("le", "") for series in answer.series}
+            texts |= bounds_there(answer.series)
             tally.bounds = ", ".join(sorted(texts - {""}, key=_bound)[:40])
             return
 

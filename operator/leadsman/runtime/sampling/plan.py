@@ -20,6 +20,8 @@ SERIES = 8000
 """Series that an answer is expected to have room for, where the source does not say."""
 _SERIES_OF_METRIC = 4
 """Series of a metric that one Rollout is expected to have: two arms, two codes or pods each."""
+_METRICS = 2
+"""Of the metrics that a shape names, the most that are there: a histogram is of one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Query:
 
     selector: str
     tallies: tuple[Tally, ...]
+
+    @property
+    def bounds(self) -> set[str]:
+        """Every spelling of every bucket bound that is asked for."""
+        return {bound for tally in self.tallies for bound in tally.shape.bounds}
 
 
 Family = tuple[object, ...]
@@ -88,7 +95,7 @@ def _chunks(members: Sequence[Tally], room: int, series: int) -> list[list[Tally
     known: set[tuple[str, ...]] = set()
     for tally in members:
         size = 0 if tally.shape.asked in known else _size(tally)
-        more = _SERIES_OF_METRIC * len(tally.shape.metrics)
+        more = _SERIES_OF_METRIC * min(len(tally.shape.metrics), _METRICS)
         if chunks[-1] and (used + size > room or expected + more > series):
             chunks.append([])
             used, expected, known, size = 0, 0, set(), _size(tally)
