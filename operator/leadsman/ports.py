@@ -313,6 +313,18 @@ class MetricsSource(Protocol):
 
 
 @runtime_checkable
+class Evaluator(Protocol):
+    """A source that also evaluates expressions that users wrote. Never raises."""
+
+    async def evaluate(self, expression: str, seconds: float, step: float) -> Answer:
+        """The expression's values at the whole multiples of `step` seconds in the last `seconds`.
+
+        Refused where the source's administrator does not allow it.
+        """
+        ...
+
+
+@runtime_checkable
 class Clock(Protocol):
     """Time and waiting, so that tests can own both."""
 

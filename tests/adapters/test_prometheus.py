@@ -15,7 +15,7 @@ from leadsman.adapters.addresses import networks, refused
 from leadsman.adapters.breaker import Breaker
 from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.prometheus import Bounds, Prometheus
-from leadsman.ports import Histogram, MetricsSource, Sample
+from leadsman.ports import Evaluator, Histogram, MetricsSource, Sample
 
 LOOPBACK = ("127.0.0.0/8",)
 SECRET = "s3cret-in-an-error-page"
@@ -135,7 +135,24 @@ async def test_samples_labels_warnings_and_infos_are_kept(server, source):
         Histogram(1700000002.5, 7.0, ((-0.1, 0.1, 2.0), (0.25, 0.5, 5.0))),
         Histogram(1700000003.5, 0.0, ()),
     )
-    assert server.requests == [("POST", "/api/v1/query", {"query": 'x{a="b"}[1500ms]'})]
+    asked = {"query": 'x{a="b"}[1500ms]', "timeout": "300ms", "limit": "10001"}
+    assert server.requests == [("POST", "/api/v1/query", asked)]
+
+
+async def test_a_users_expression_is_evaluated_in_brackets_at_whole_steps(server):
+    source = Prometheus(server.url, SystemClock(), allowed=LOOPBACK, expressions=True)
+    server.answer = matrix([{"metric": {}, "values": [[1700000000, "0.5"]]}])
+    answer = await source.evaluate("sum(x)/sum(y)", 10, 5)
+    await source.close()
+    assert isinstance(source, Evaluator)
+    assert answer.series[0].samples == (Sample(1700000000, 0.5),)
+    assert server.requests[0][2]["query"] == "(sum(x)/sum(y))[10000ms:5000ms]"
+
+
+async def test_an_expression_is_refused_where_the_source_does_not_allow_it(server, source):
+    answer = await source.evaluate("up", 10, 5)
+    assert (answer.error, server.requests) == ("Refused", [])
+    assert "promQL" in answer.detail
 
 
 async def test_an_empty_answer_is_no_error(source):

@@ -41,10 +41,11 @@ class Bounds:
 
 
 class Prometheus:
-    """Implements ports.MetricsSource.
+    """Implements ports.MetricsSource and ports.Evaluator.
 
     `address` is the base URL. `allowed` are networks, such as "127.0.0.0/8", that may be called
     although they are loopback or link-local. `token` is asked for a bearer token at each query.
+    `expressions` says whether queries that users wrote are evaluated.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Prometheus:
         bounds: Bounds | None = None,
         allowed: tuple[str, ...] = (),
         token: Callable[[], str] | None = None,
+        expressions: bool = False,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._clock = clock
         self._allowed = networks(allowed)
         self._token = token
+        self._expressions = expressions
         parts = urlsplit(address)
         self._host_refused = refused(parts.hostname or "", self._allowed)
         self._valid = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -81,13 +84,23 @@ class Prometheus:
 
     async def range(self, selector: str, seconds: float) -> Answer:
         """Return the raw samples of the last `seconds` of all series that `selector` matches."""
+        return await self._guarded(f"{selector}[{_milliseconds(seconds)}]")
+
+    async def evaluate(self, expression: str, seconds: float, step: float) -> Answer:
+        """Return an expression's values of the last `seconds`, one each `step` seconds."""
+        if not self._expressions:
+            return Answer(error="Refused", detail="the MetricsSource does not allow promQL")
+        span = f"{_milliseconds(seconds)}:{_milliseconds(step)}"
+        return await self._guarded(f"({expression})[{span}]")
+
+    async def _guarded(self, query: str) -> Answer:
         if not self._valid or self._host_refused:
             return Answer(error="Refused", detail="the source's address must not be called")
         if not self.breaker.allows(self._clock.monotonic()):
             return Answer(error="Unreachable", detail="not asked: too many failures in a row")
         try:
             async with self._gate:
-                answer = await self._ask(f"{selector}[{max(1, round(seconds * 1000))}ms]")
+                answer = await self._ask(query)
         except asyncio.CancelledError:
             self.breaker.abandoned()
             raise
@@ -136,8 +149,14 @@ class Prometheus:
                 raise _NoTokenError from error
         if self._limiter is not None:
             await self._limiter.acquire()
+        # The server is told the same limits: what would be thrown away need not be worked out.
+        data = {
+            "query": query,
+            "timeout": _milliseconds(self._bounds.timeout),
+            "limit": str(self._bounds.series + 1),
+        }
         async with session.post(
-            self._url, data={"query": query}, headers=headers, allow_redirects=False
+            self._url, data=data, headers=headers, allow_redirects=False
         ) as response:
             if response.status != 200:
                 return response.status, b""
@@ -182,6 +201,10 @@ async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
             raise _TooLargeError
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def _word_of(status: int) -> str:

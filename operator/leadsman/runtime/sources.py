@@ -58,6 +58,7 @@ class Sources:
             ),
             allowed=self._allowed,
             token=token_reader(about.credentials),
+            expressions=source.spec.allow_prom_ql,
         )
 
 

@@ -348,6 +348,8 @@ DAMAGED = [
     '{"histogram": {"metric": 1, "above": "1s"}}',
     '{"histogram": {"metric": "h", "above": "1s", "arm": {"by": "Moon"}}}',
     '{"promQL": {"query": "up"}}',
+    '{"promQL": {"query": 1}}',
+    '{"promQL": {}}',
     '{"errors": {"preset": "Traefik"}, "slices": {"label": "a", "values": ["b"]}}',
     "[" * 100_000,
 ]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from leadsman.adapters.presets import counters, traefik
+from leadsman.adapters.presets import counters, promql, traefik
 from leadsman.adapters.presets.arms import ArmBy, Arms
 from leadsman.adapters.presets.buckets import bounds_of
 from leadsman.adapters.presets.shape import QueryInvalidError, Shape
@@ -40,11 +40,11 @@ def shape_of(question: str | Mapping[str, Any], arms: Arms) -> Shape:
             by, label = _arm(measure)
             source, bounds = counters.counter(measure), bounds_of(seconds_of(measure["above"]))
             return counters.histogram(arms, source, bounds, by, label)
+        if measure := body.get("promQL"):
+            return promql.expression(arms, measure["query"])
     except (KeyError, TypeError, AttributeError) as error:
         raise QueryInvalidError("the question is damaged") from error
-    if body.get("promQL"):
-        raise QueryInvalidError("promQL comes with a later version")
-    raise QueryInvalidError("the question has none of errors, latency, ratio, histogram")
+    raise QueryInvalidError("the question has none of errors, latency, ratio, histogram, promQL")
 
 
 def router_total(arms: Arms) -> Shape:

@@ -131,7 +131,8 @@ class Shape:
     ones as (label, operator, value); `namespace` is compared on both sides unless it is "".
     `canary` and `stable` are the exact regular expressions of the arm label's value, `bounds` the
     spellings of the bucket bound, for a histogram. Where only the canary's series have the label,
-    `stable_if_absent` says which of the others are stable's.
+    `stable_if_absent` says which of the others are stable's. `is_expression`: `asked` are whole
+    queries, the canary's and stable's.
     """
 
     roles: tuple[Role, ...]
@@ -143,6 +144,7 @@ class Shape:
     matchers: tuple[tuple[str, str, str], ...] = ()
     bounds: tuple[str, ...] = ()
     stable_if_absent: tuple[Condition, ...] = ()
+    is_expression: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -41,4 +41,5 @@ def _heads(tally: Tally) -> Iterable[str]:
     shape = tally.shape
     if shape.stable_if_absent:
         return ("",)
-    return {head for pattern in shape.asked for head in heads(pattern)}
+    patterns = (shape.canary, shape.stable) if shape.is_expression else shape.asked
+    return {head for pattern in patterns for head in heads(pattern)}

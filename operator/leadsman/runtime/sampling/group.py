@@ -21,6 +21,7 @@ from leadsman.ports import Answer, Clock, MetricsSource, Sample, Series
 from leadsman.runtime.sampling.budget import Budget
 from leadsman.runtime.sampling.directory import Directory
 from leadsman.runtime.sampling.evidence import Tally
+from leadsman.runtime.sampling.expressions import Sums, values_of
 from leadsman.runtime.sampling.phases import Phases
 from leadsman.runtime.sampling.plan import SERIES, Query, bounds_selector, queries_of
 
@@ -94,6 +95,7 @@ class Group:
         self._after = after
         self._tallies: tuple[Tally, ...] = ()
         self._directory = Directory(())
+        self._sums = Sums()
         self._most = 1
         self._series = int(getattr(source, "series_limit", SERIES / _SAFELY) * _SAFELY)
         self._known: dict[tuple[tuple[str, str], ...], _Known] = {}
@@ -116,6 +118,7 @@ class Group:
             self._tallies, self._most = tallies, most
             self._directory = Directory(tallies)
             self.queries = queries_of(tallies, most, self._series)
+            self._sums.keep({query.selector for query in self.queries if query.expression})
             self._wake.set()
 
     async def run(self) -> None:
@@ -160,9 +163,15 @@ class Group:
         """Ask one query and feed its answer; the sample times go to `seen`."""
         asked = self._clock.now()
         margin = 2 * self.phases.interval + 0.5
-        answer = await self._source.range(query.selector, _behind(query, asked) + margin)
-        _note(query, answer, asked)
-        series = taken_apart(answer.series, query.bounds)
+        seconds = _behind(query, asked) + margin
+        if query.expression:
+            answer = await values_of(self._source, query.selector, seconds)
+            series = self._sums.counted(query.selector, answer)
+        else:
+            answer = await self._source.range(query.selector, seconds)
+            series = taken_apart(answer.series, query.bounds)
+        if query.speaks:
+            _note(query, answer, asked)
         for target, times in self._feed(series, self._clock.now()).items():
             seen.setdefault(target, set()).update(times)
         self._after(query.tallies)

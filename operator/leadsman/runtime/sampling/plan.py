@@ -26,10 +26,15 @@ _METRICS = 2
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One selector and the tallies that it serves."""
+    """One selector and the tallies that it serves; or, `expression`, a query that a user wrote.
+
+    `speaks` says whether its errors are the guard's: not those of the stable arm's expression.
+    """
 
     selector: str
     tallies: tuple[Tally, ...]
+    expression: bool = False
+    speaks: bool = True
 
     @property
     def bounds(self) -> set[str]:
@@ -53,6 +58,8 @@ def queries_of(
     At most `most`, each of `length` characters; with very many tallies longer, but not more, unless
     an answer would then be expected to hold more than `series` series.
     """
+    if tallies and tallies[0].shape.is_expression:
+        return _expressions_of(tallies)
     total = sum(_size(tally) for tally in tallies)
     room = max(length, total // max(1, most - 1) + 1 if most > 1 else total)
     chunks = _chunks(tallies, room, series)
@@ -87,6 +94,20 @@ def bounds_selector(tally: Tally) -> str:
         parts.append(f"namespace={quoted(shape.namespace)}")
     parts.append(f"{shape.arm_label}=~{quoted('|'.join(shape.asked))}")
     return "{" + ",".join(parts) + "}"
+
+
+def _expressions_of(tallies: Sequence[Tally]) -> tuple[Query, ...]:
+    """One query for each text, however many ask it."""
+    askers: dict[str, list[Tally]] = {}
+    spoken: set[str] = set()
+    for tally in tallies:
+        for text in tally.shape.asked:
+            askers.setdefault(text, []).append(tally)
+        spoken.update(tally.shape.asked[:1])
+    return tuple(
+        Query(text, tuple(asking), expression=True, speaks=text in spoken)
+        for text, asking in askers.items()
+    )
 
 
 def _chunks(members: Sequence[Tally], room: int, series: int) -> list[list[Tally]]:
