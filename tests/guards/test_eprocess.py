@@ -85,7 +85,7 @@ def test_the_engines_evidence_for_a_block_has_expectation_at_most_one(arms, rati
         for x in range(canary + 1)
         for y in range(stable + 1)
     }
-    for theta in (0.001, 0.01, 0.1, 0.3, 0.7, 0.79):
+    for theta in (0.001, 0.01, 0.1, 0.3, 0.7, 0.9 if margin == 1 else 0.79):
         ours = [float(chance(canary, x, theta * margin)) for x in range(canary + 1)]
         theirs = [float(chance(stable, y, theta)) for y in range(stable + 1)]
         mean = math.fsum(ours[x] * theirs[y] * e for (x, y), e in table.items())

@@ -17,7 +17,7 @@ from math import cos, exp, fsum, inf, log, pi, sin
 from typing import NamedTuple
 
 from leadsman.guards.blocks import Block, usable
-from leadsman.guards.eprocess import RatioSettings, tempering
+from leadsman.guards.eprocess import RatioSettings, faded, tempering
 from leadsman.guards.packing import pack, unpack
 
 EDGE = 32.0
@@ -34,12 +34,14 @@ class RatioBand(NamedTuple):
     """What the interval needs: the last block's end (Unix s, 0: none) and the likelihood's parts.
 
     `won` is the canary's bad events (tempered); `lost` at each node the log of what all bad events
-    would have been divided by.
+    would have been divided by. The last two are the fading memory of the test's tempering.
     """
 
     at: float = 0.0
     won: float = 0.0
     lost: tuple[float, ...] = (0.0,) * NODES
+    recent_bad: float = 0.0
+    recent_minutes: float = 0.0
 
 
 def update(settings: RatioSettings, band: RatioBand, block: Block) -> RatioBand:
@@ -47,9 +49,12 @@ def update(settings: RatioSettings, band: RatioBand, block: Block) -> RatioBand:
     if not usable(block, band.at):
         return band
     bad = block.canary_bad + block.stable_bad
-    if block.canary <= 0 or block.stable <= 0 or bad <= 0:
+    if block.canary <= 0 or block.stable <= 0:
         return band._replace(at=block.at)
-    _, temper = tempering(settings, block)
+    recent = faded(settings, block, band.recent_bad, band.recent_minutes)
+    if bad <= 0:
+        return RatioBand(block.at, band.won, band.lost, *recent)
+    _, temper = tempering(settings, block, *recent)
     share = block.canary / (block.canary + block.stable)
     lost = temper * bad
     return RatioBand(
@@ -61,6 +66,7 @@ def update(settings: RatioSettings, band: RatioBand, block: Block) -> RatioBand:
                 for before, ratio in zip(band.lost, _RATIOS, strict=True)
             ]
         ),
+        *recent,
     )
 
 
@@ -92,15 +98,15 @@ def interval(band: RatioBand, level: float = 0.95) -> tuple[float, float]:
 
 def encode(band: RatioBand) -> str:
     """Return the band as text that gives the same bits back."""
-    return pack(KIND, (band.at, band.won, *band.lost))
+    return pack(KIND, (band.at, band.won, *band[3:], *band.lost))
 
 
 def decode(text: str) -> RatioBand | None:
     """Return the very band that was encoded, or None for anything else."""
     numbers = unpack(KIND, text)
-    if numbers is None or len(numbers) != NODES + 2:
+    if numbers is None or len(numbers) != NODES + 4:
         return None
-    return RatioBand(numbers[0], numbers[1], numbers[2:])
+    return RatioBand(numbers[0], numbers[1], numbers[4:], numbers[2], numbers[3])
 
 
 @cache

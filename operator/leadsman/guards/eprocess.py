@@ -11,9 +11,11 @@ e-processes is one. At most `restarts` sums are kept: with more stages, neighbou
 starts with the first of them, which is decided before the first block and therefore just as valid.
 The sums that start with the first stage are the global ones and are stored once.
 
-Over-dispersion tempers a block's evidence by 1 / (phi + tau2 v), v its binomial variance per minute
-of the block: `tau2` is measured per minute, so that blocks of one second and of fifteen are
-tempered alike. A power below 1 of a likelihood ratio still has an expectation of at most 1.
+Over-dispersion tempers a block's evidence by 1 / (phi + tau2 v), v the binomial variance that a
+minute has at the block's shares and at the pace of bad events of the last minutes: `tau2` is
+measured per minute, so that blocks of one second and of fifteen are tempered alike. A power below
+1 of a likelihood ratio, chosen before it is known whose the bad events are, still has an
+expectation of at most 1.
 Two-sided, for the control of stable against itself, the grid holds each ratio and its inverse.
 Stages are numbered from 0. Nothing here raises: a block that is not sound, or that overlaps what
 was counted, changes nothing.
@@ -32,8 +34,11 @@ from leadsman.guards.packing import pack, unpack
 GRID = (1.2, 1.5, 2.0, 3.0, 6.0, 20.0)
 """The worsenings beyond the tolerated ratio that evidence is gathered for, equally weighted."""
 
+FADING = 5.0
+"""Minutes after which the memory of the pace of bad events has faded to 1/e."""
+
 KIND = "r1"
-SCALARS = 13
+SCALARS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ class RatioState(NamedTuple):
     likelihood ratios for each restart that has begun, the first of them the global one. `log_e` is
     the natural logarithm of the evidence, `max_log_e` the largest it ever was. Then counts, the
     parts of the Mantel-Haenszel ratio, and what `power` needs: the information gathered (nats), the
-    bad events and the share of the canary expected among them, both tempered.
+    bad events and the share of the canary expected among them, both tempered; last the fading bad
+    events and minutes that give their pace (only kept where `tau2` is set).
     """
 
     at: float
@@ -109,12 +115,14 @@ class RatioState(NamedTuple):
     information: float
     events: float
     expected: float
+    recent_bad: float
+    recent_minutes: float
 
 
 def empty(settings: RatioSettings) -> RatioState:
     """Return the state before the first block: evidence 1, of nothing."""
     none = ((0.0,) * len(settings.points),)
-    return RatioState(0.0, none, 0.0, 0.0, 0, *(0.0,) * 9)
+    return RatioState(0.0, none, 0.0, 0.0, 0, *(0.0,) * 11)
 
 
 def update(settings: RatioSettings, state: RatioState, block: Block, stage: int) -> RatioState:
@@ -127,8 +135,9 @@ def update(settings: RatioSettings, state: RatioState, block: Block, stage: int)
     both, bad = canary + stable, canary_bad + stable_bad
     sums, log_e, max_log_e = state.sums, state.log_e, state.max_log_e
     information, events, expected = state.information, state.events, state.expected
+    recent_bad, recent_minutes = faded(settings, block, state.recent_bad, state.recent_minutes)
     if bad > 0:
-        p0, temper = tempering(settings, block)
+        p0, temper = tempering(settings, block, recent_bad, recent_minutes)
         won, lost = temper * canary_bad, temper * bad
         gains = [
             won * step + lost * log((base * canary + stable) / (ratio * canary + stable))
@@ -158,6 +167,8 @@ def update(settings: RatioSettings, state: RatioState, block: Block, stage: int)
         information,
         events,
         expected,
+        recent_bad,
+        recent_minutes,
     )
 
 
@@ -181,17 +192,29 @@ def mh_ratio(state: RatioState) -> float | None:
     return (state.mh_canary + 0.5) / (state.mh_stable + 0.5)
 
 
-def tempering(settings: RatioSettings, block: Block) -> tuple[float, float]:
+def faded(settings: RatioSettings, block: Block, bad: float, minutes: float) -> tuple[float, float]:
+    """Return the fading memory of bad events and of minutes after a block; zeros without `tau2`."""
+    if settings.tau2 <= 0:
+        return 0.0, 0.0
+    length = (block.at - block.start) / 60
+    fade = exp(-length / FADING)
+    return bad * fade + block.canary_bad + block.stable_bad, minutes * fade + length
+
+
+def tempering(
+    settings: RatioSettings, block: Block, recent_bad: float, recent_minutes: float
+) -> tuple[float, float]:
     """Return the canary's share of a block's bad events as tolerated, and the evidence's power.
 
-    Both arms must have requests; both results are in 0..1.
+    Both arms must have requests; both results are in 0..1. The pace is that of `faded`, the block
+    included: a single block of a second has too few bad events to tell it.
     """
     tolerated = block.canary if settings.two_sided else settings.ratio0 * block.canary
     p0 = tolerated / (tolerated + block.stable)
-    if settings.tau2 <= 0:
+    if settings.tau2 <= 0 or recent_minutes <= 0:
         return p0, 1 / settings.phi
-    variance = (block.canary_bad + block.stable_bad) * p0 * (1 - p0)
-    return p0, 1 / (settings.phi + settings.tau2 * variance * 60 / (block.at - block.start))
+    variance = recent_bad / recent_minutes * p0 * (1 - p0)
+    return p0, 1 / (settings.phi + settings.tau2 * variance)
 
 
 def divergence(step: float, p0: float) -> float:
