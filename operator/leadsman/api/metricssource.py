@@ -92,7 +92,7 @@ class Limits(Api):
     """What one answer and one second may cost."""
 
     queries_per_second: StrictInt = Field(
-        default=4, ge=1, le=100, description="Queries to this source in a second, all guards."
+        default=4, ge=1, le=100, description="Queries to this source in any second, all guards."
     )
     series: StrictInt = Field(
         default=10_000, ge=1, le=1_000_000, description="Series in one answer; more is an error."
@@ -134,7 +134,12 @@ class MetricsSourceSpec(Api):
 
     prometheus: Prometheus = Field(description="Where the Prometheus is, and how it is asked.")
     allow_prom_ql: StrictBool = Field(
-        default=False, description="Whether guards may carry queries of their own (promQL)."
+        default=False,
+        description=(
+            "Whether guards may carry queries of their own (promQL). Such a query may read every "
+            "series of the source, whatever its namespace: allow it for a source that only those "
+            "may use who may see everything in it."
+        ),
     )
     namespaces: Namespaces = Field(
         default=Namespaces(), description="Which namespaces may use the source."
