@@ -203,6 +203,15 @@ def test_a_lost_target_restores_the_route_before_the_canary_goes():
     assert kinds(rested.decide()) == ["DeleteCanary"]
 
 
+def test_an_attempt_that_ends_without_a_target_says_so_and_is_never_ready():
+    gone = {**EMPTY, "rules": (rule(None),), "arms": (), "rested_at": NOW - 9, "target": None}
+    decision = rolling_back("TargetMissing", ago=40, **gone).decide()
+    assert decision.status.attempt is None
+    told = {one.type: (one.status, one.reason) for one in decision.status.conditions}
+    assert told["Ready"] == ("False", "TargetMissing")
+    assert told["Stalled"] == ("True", "TargetMissing")
+
+
 def test_weights_only_rules_are_at_rest_at_weight_0_and_only_their_ownership_is_given_up():
     world = rolling_back(ago=31, **EMPTY, rules=(rule(0, permanent=True),))
     decision = world.decide()

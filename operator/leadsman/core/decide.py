@@ -91,9 +91,9 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
     if decision is None:
         decision = adopting.rest(view)
     if status.attempt is not None and decision.status.attempt is None:
-        # What is told of an attempt's end is the rest that follows, so that it is written once.
+        # What is told of an attempt's end is what follows, so that it is written once.
         view = View(spec, decision.status, seen, now)
-        told = describe_status(view, adopting.rest(view))
+        told = describe_status(view, holding.blocked(view) or adopting.rest(view))
     else:
         told = describe_status(view, decision)
     if told == status:
