@@ -9,6 +9,7 @@ from functools import reduce
 import pytest
 
 from leadsman.guards import difference, gauges
+from leadsman.guards.absolute import normal_scale
 from leadsman.guards.blocks import Block
 from leadsman.guards.difference import DifferenceSettings, DifferenceState
 from leadsman.guards.gauges import MeanSettings, MeanState
@@ -30,6 +31,11 @@ def test_the_worked_example_of_the_asymptotic_bounds():
     two = gauges.asymptotic_radius(state, 0.05, scale)
     one = gauges.asymptotic_radius(state, 0.05, scale, one_sided=True)
     assert (two, one) == pytest.approx((0.0975305048, 0.0888019610), abs=5e-11)
+
+
+def test_the_bound_on_a_sum_is_robbins_normal_mixture():
+    scale = 1 / math.sqrt(normal_scale(100, 0.05))
+    assert gauges.normal_radius(100, 0.05, scale, False) == pytest.approx(30.35209, abs=5e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from math import erf, inf, sqrt
+from math import erf, exp, inf, pi, sqrt
 
 import pytest
 
 from leadsman.guards.intervals import (
+    bucket_density,
     bucket_quantile,
     bucket_quantile_interval,
     bucket_width,
     newcombe,
+    quantile_sample_size,
     wilson,
+    z_of,
 )
 
 BOUNDS = (5, 10, 25, 50, 100, 250, 500, 1000, inf)
@@ -72,3 +75,19 @@ def test_a_difference_below_the_width_of_its_bucket_cannot_be_seen():
     assert bucket_width(BOUNDS, 107) == 150
     assert bucket_width(BOUNDS, 3) == 5
     assert bucket_width((1,), 3) == inf
+
+
+def test_a_shift_of_a_quantile_is_a_share_of_the_events_in_its_bucket():
+    assert bucket_density(BOUNDS, SEEN, 0.95) == pytest.approx(0.116 / 150)
+    assert bucket_density((1, 2, inf), (1, 2, 9), 0.95) is None
+    assert bucket_density(BOUNDS, (0,) * 9, 0.95) is None
+    assert bucket_density((), (), 0.95) is None
+
+
+@pytest.mark.parametrize(("margin", "requests"), [(1, 317_000), (5, 12_700), (10, 3_200)])
+def test_a_millisecond_of_p95_needs_a_third_of_a_million_requests(margin, requests):
+    # Lognormal latencies, median 40 ms and sigma 0.6: p95 is 107 ms.
+    z = z_of(0.9)
+    density = exp(-z * z / 2) / sqrt(2 * pi) / (0.6 * 40 * exp(0.6 * z))
+    assert quantile_sample_size(0.95, density, margin) == pytest.approx(requests, rel=0.01)
+    assert quantile_sample_size(0.95, 0.0, margin) == inf

@@ -188,3 +188,17 @@ def test_a_band_restored_in_the_middle_gives_the_same_bits():
     assert band.decode(text[:-8]) is None
     assert band.decode("r1" + text[2:]) is None
     assert band.update(RULES, back, Block(50, 51, math.nan, 0, 1, 0)) is back
+
+
+def test_the_interval_covers_the_truth_at_all_times():
+    missed = 0
+    for seed in range(100):
+        draw, seen, out = random.Random(seed), band.RatioBand(), False
+        for at in range(1, 41):
+            bad = [sum(draw.random() < p for _ in range(40)) for p in (0.1, 0.05)]
+            seen = band.update(RULES, seen, Block(at, at + 1, 40, bad[0], 40, bad[1]))
+            if at % 8 == 0:
+                low, high = band.interval(seen)
+                out = out or not low <= 2.0 <= high
+        missed += out
+    assert missed <= 100 * 0.05

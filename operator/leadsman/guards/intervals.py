@@ -86,6 +86,36 @@ def bucket_width(bounds: Sequence[float], value: float) -> float:
     return inf
 
 
+def bucket_density(bounds: Sequence[float], cumulative: Sequence[float], q: float) -> float | None:
+    """Return the share of events per unit at the quantile `q`; None where it is not known.
+
+    Times a margin in that unit it is the share that a shift of the quantile by the margin moves,
+    which a test of shares can judge where the quantile itself cannot be tested.
+    """
+    if not cumulative or cumulative[-1] <= 0:
+        return None
+    low = below = 0.0
+    for bound, value in zip(bounds, cumulative, strict=True):
+        share = value / cumulative[-1]
+        if share >= q and share > below:
+            return None if bound == inf else (share - below) / (bound - low)
+        low, below = bound, share
+    return None
+
+
+def quantile_sample_size(
+    q: float, density: float, margin: float, alpha: float = 0.05, power: float = 0.9
+) -> float:
+    """Return about how many events an arm needs to see a quantile shift by `margin` in one look.
+
+    `density` is the share of events per unit at the quantile, `margin` is in that unit; one-sided.
+    """
+    if density <= 0 or margin <= 0:
+        return inf
+    deviations = z_of(1 - 2 * alpha) + z_of(2 * power - 1)
+    return deviations**2 * 2 * q * (1 - q) / (density * margin) ** 2
+
+
 def _crossing(bounds: Sequence[float], shares: Sequence[float], q: float) -> float:
     low = below = 0.0
     for bound, share in zip(bounds, shares, strict=True):
