@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -12,7 +13,9 @@ from leadsman.adapters.presets.arms import ArmNames, Arms
 from leadsman.adapters.presets.question import shape_of
 from leadsman.adapters.presets.shape import heads, literal
 from leadsman.adapters.presets.table import PRESETS
-from leadsman.ports import Answer
+from leadsman.core.spec import GuardSpec
+from leadsman.guards.judges import Threshold
+from leadsman.ports import Answer, Sample, Series
 from leadsman.runtime.sampler import Sampler
 from leadsman.runtime.sampling.directory import Directory
 from leadsman.runtime.sampling.evidence import new_tally
@@ -100,6 +103,17 @@ class Bounded(Scraped):
         return answer
 
 
+class Evaluating(Scraped):
+    """A source that evaluates every expression to 0 as well."""
+
+    async def evaluate(self, text: str, seconds: float, step: float) -> Answer:
+        self.queries.append((self.clock.monotonic(), text, seconds))
+        now = self.clock.now()
+        numbers = range(int((now - seconds) // step) + 1, int(now // step) + 1)
+        samples = tuple(Sample(number * step, 0.0) for number in numbers)
+        return Answer(series=(Series({}, samples),))
+
+
 def sampled(source, clock, count, woken=None):
     def tell(key):
         if woken is not None:
@@ -171,4 +185,55 @@ async def test_a_series_is_given_to_the_new_tally_after_a_raise():
     (reading,) = sampler.readings(("shop", "s0"))
     assert reading.error == ""
     assert reading.canary[-1].total >= 60
+    await sampler.close()
+
+
+async def test_a_large_family_does_not_starve_and_does_not_starve_others():
+    """Twelve queries of users' own beside the router's, at four queries a second."""
+    clock = FakeClock()
+    source = Evaluating(clock)
+    for arm, rate in (("canary", 20), ("stable", 80)):
+        labels = traefik(f"s0-{arm}")
+        labels["service"] = labels["service"].replace("shop-web-gw", "shop-s0-gw")
+        source.add(labels, lambda time, rate=rate: int(time * rate) % 10**9)
+    texts = [f'x{{n="{number}",pod=~"{{{{arm.pods}}}}"}}' for number in range(6)]
+    guards = tuple(
+        GuardSpec(f"own{number}", Threshold(0.05, 20.0, 2), query=json.dumps(question))
+        for number, question in enumerate({"promQL": {"query": text}} for text in texts)
+    )
+    sampler = Sampler(clock, lambda _: source, lambda _: None)
+    sampler.subscribe(("shop", "s0"), (errors_guard(), *guards), arms(0), clock.now())
+    await clock.run(40)
+    readings = sampler.readings(("shop", "s0"))
+    assert {reading.error for reading in readings} == {""}
+    assert all(reading.canary[-1].total >= 2 for reading in readings)
+    assert clock.now() - readings[0].canary[-1].at <= 1.5
+    await sampler.close()
+
+
+class Hanging(Scraped):
+    """A source that never answers."""
+
+    async def range(self, selector: str, seconds: float) -> Answer:
+        await self.clock.sleep(10**6)
+        return Answer(error="Timeout")
+
+
+async def test_a_source_that_hangs_delays_no_other_sources_breach():
+    clock = FakeClock()
+    good, dead = loaded(clock, 1), Hanging(clock)
+    sources = {"default": good, "dead": dead}
+    told: list[float] = []
+    sampler = Sampler(clock, sources.get, lambda _: told.append(clock.now()))
+    guards = (errors_guard(), errors_guard("lost", source="dead"))
+    sampler.subscribe(("shop", "s0"), guards, arms(0), clock.now())
+    await clock.run(10)
+    fails = clock.now()
+    bad = traefik("s0-canary", "500")
+    bad["service"] = bad["service"].replace("shop-web-gw", "shop-s0-gw")
+    good.add(bad, lambda time: int((time - fails) * 20) if time > fails else None)
+    told.clear()
+    await clock.run(4)
+    assert told
+    assert told[0] - fails <= 2.1
     await sampler.close()

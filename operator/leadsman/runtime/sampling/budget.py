@@ -22,6 +22,15 @@ class Budget:
             return float("-inf")
         return self._sent[min(must_be_over, len(self._sent)) - 1] + 1.0
 
+    def reserve(self, now: float) -> float:
+        """Take the next free moment for one query, and return it.
+
+        Who asks many takes one at a time, so that others get theirs in between.
+        """
+        at = max(now, self.earliest(1))
+        self._sent.append(at)
+        return at
+
     def spend(self, now: float, cost: int) -> None:
         """Note that `cost` queries go out now."""
         self._sent.extend([now] * cost)

@@ -137,25 +137,25 @@ class Group:
     async def poll(self) -> None:
         """Ask once for everything, take what came, and let it be judged.
 
-        More queries than a second allows are asked one second's worth after the other. Each answer
-        is fed as it comes, so that the loop is never busy with all of them at once.
+        More queries than a second allows wait for their turn, one by one, so that a large family
+        never keeps a small one waiting. Each answer is fed as it comes, so that the loop is never
+        busy with all of them at once.
         """
-        queries, step = self.queries, max(1, int(self._budget.rate))
         began = self._clock.now()
         self._last_poll = self._clock.monotonic()
         self._polls += 1
         seen: dict[str, set[float]] = {}
-        errors: list[str] = []
-        for first in range(0, len(queries), step):
-            asked = queries[first : first + step]
-            while (wait := self._budget.earliest(len(asked)) - self._clock.monotonic()) > _CLOSE:
-                await self._clock.sleep(wait)
-            self._budget.spend(self._clock.monotonic(), len(asked))
-            errors += await asyncio.gather(*(self._ask(query, seen) for query in asked))
+        asking: list[asyncio.Task[str]] = []
+        async with asyncio.TaskGroup() as tasks:
+            for query in self.queries:
+                wait = self._budget.reserve(self._clock.monotonic()) - self._clock.monotonic()
+                if wait > _CLOSE:
+                    await self._clock.sleep(wait)
+                asking.append(tasks.create_task(self._ask(query, seen)))
         times = {name: sorted(found) for name, found in seen.items()}
         self.phases.polled(began, self._clock.now(), times)
         self._forget(self._clock.now())
-        if "TooLarge" in errors:
+        if any(task.result() == "TooLarge" for task in asking):
             self._ask_for_less()
         await self._look_for_bounds()
 
@@ -186,10 +186,9 @@ class Group:
     def _wait(self) -> float:
         """Return how many seconds to wait before the next poll."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        cost = min(len(self.queries), max(1, int(self._budget.rate)))
-        if cost == 0:
+        if not self.queries:
             return _BLIND_POLL
-        earliest = max(self._last_poll + _LEAST_GAP, self._budget.earliest(cost))
+        earliest = max(self._last_poll + _LEAST_GAP, self._budget.earliest(1))
         at = self.phases.next(now, self.share)
         failing = any(tally.error for tally in self._tallies)
         if at is None or failing:
