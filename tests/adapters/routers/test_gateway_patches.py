@@ -152,6 +152,27 @@ def test_a_managed_route_is_the_template_with_a_label_of_ours_and_no_owner() -> 
     assert managed.manifest({"metadata": {}, "spec": {}}) is None
 
 
+@pytest.mark.parametrize("place", ["hostnames", "filters", "timeouts"])
+def test_what_somebody_adds_to_a_managed_route_is_drift(place: str) -> None:
+    rules = [{"backendRefs": [{"name": "a"}]}]
+    wanted = managed.manifest(rollout_with({"rules": rules}))
+    assert wanted is not None
+    stored = copy.deepcopy(wanted)
+    stored["metadata"]["resourceVersion"] = "7"
+    added = stored["spec"] if place == "hostnames" else stored["spec"]["rules"][0]
+    added[place] = ["x"]
+    assert managed.drift(stored, wanted) == ("changed", None)
+    assert managed.keep_patch(stored, wanted)[-1]["value"] == wanted["spec"]
+
+
+def test_a_managed_route_without_rules_gets_the_servers_own() -> None:
+    wanted = managed.manifest(rollout_with({}))
+    assert wanted is not None
+    stored = copy.deepcopy(wanted)
+    stored["spec"]["rules"] = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+    assert managed.drift(stored, wanted) == ("", None)
+
+
 def test_a_managed_route_drifts_when_it_says_something_else_but_not_by_defaults() -> None:
     wanted = managed.manifest(rollout_with({"rules": [{"backendRefs": [{"name": "a"}]}]}))
     assert wanted is not None

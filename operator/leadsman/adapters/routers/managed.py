@@ -16,6 +16,8 @@ from leadsman.core.spec import Problem
 from leadsman.ports import Body
 
 MISSING, CHANGED = "missing", "changed"
+ADDED = frozenset({"hostnames", "filters", "timeouts", "retry", "sessionPersistence"})
+"""Fields of a route and its rules that no API server fills in: who adds one changes the route."""
 
 
 def manifest(rollout: Body) -> Body | None:
@@ -47,7 +49,7 @@ def drift(route: Body | None, wanted: Body) -> tuple[str, Problem | None]:
     """
     if route is None:
         return MISSING, None
-    same = covers(route.get("spec"), wanted["spec"])
+    same = says(route.get("spec"), wanted["spec"])
     ours = (route["metadata"].get("labels") or {}).get(ROLLOUT_LABEL)
     if ours != wanted["metadata"]["labels"][ROLLOUT_LABEL] and not same:
         return "", Problem(
@@ -61,6 +63,19 @@ def drift(route: Body | None, wanted: Body) -> tuple[str, Problem | None]:
         for part in ("labels", "annotations")
     )
     return ("" if whole else CHANGED), None
+
+
+def says(spec: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether a stored route says what its template does, and nothing that somebody added."""
+    if not covers(spec, wanted):
+        return False
+    # Equally long, or the one would not cover the other.
+    rules = zip(spec.get("rules") or [], wanted.get("rules") or [], strict=False)
+    return not any(
+        ADDED & (stored.keys() - template.keys())
+        for stored, template in [(spec, wanted), *rules]
+        if isinstance(template, Mapping)
+    )
 
 
 def covers(stored: Any, wanted: Any) -> bool:
@@ -88,7 +103,7 @@ def keep_patch(route: Body, wanted: Body) -> list[dict[str, Any]]:
     patch: list[dict[str, Any]] = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": version}
     ]
-    if not covers(route.get("spec"), wanted["spec"]):
+    if not says(route.get("spec"), wanted["spec"]):
         patch.append({"op": "replace", "path": "/spec", "value": wanted["spec"]})
     for part in ("labels", "annotations"):
         asked = wanted["metadata"].get(part)
