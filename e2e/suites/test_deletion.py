@@ -66,12 +66,13 @@ def test_a_rollout_deleted_after_a_refusal_says_that_the_template_rolls_out(app:
 def test_rollouts_deleted_while_the_operator_is_down_are_given_back_by_the_next_one(
     apps: Callable[[str], App], operator: Installation
 ):
-    teams = {weight: apps(str(weight)) for weight in (5, 50, 100)}
+    teams = {weight: apps(str(weight)) for weight in STAGES}
     for weight, app in teams.items():
         app.install()
         app.govern(plan=plan(*sorted({weight, 100}), hold="120s"))
     with ExitStack() as stack:
-        traffics = [stack.enter_context(app.users(100, inside=0)) for app in teams.values()]
+        # The usual load, shared out among them.
+        traffics = [stack.enter_context(app.users(50, inside=12)) for app in teams.values()]
         for app in teams.values():
             app.release("v2")
         for weight, app in teams.items():
@@ -90,7 +91,7 @@ def test_rollouts_deleted_while_the_operator_is_down_are_given_back_by_the_next_
 def test_a_deleted_deployment_ends_the_attempt_and_a_new_one_is_adopted(app: App):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="10s"))
-    with app.users(inside=0):
+    with app.users():
         app.release("v2")
         app.at_weight(25)
         app.api.delete("Deployment", NAME, app.namespace, propagationPolicy="Background")
@@ -108,7 +109,8 @@ def test_a_deleted_deployment_ends_the_attempt_and_a_new_one_is_adopted(app: App
         lambda: app.ready().get("status") == "True" and app.status().get("stable"),
     )
     app.rest()
-    with app.users(inside=0) as traffic:
+    app.wait("the gateway answers", app.served)
+    with app.users() as traffic:
         app.release("v3")
         app.wait("promoted", lambda: app.past() and app.past()[-1]["outcome"] == "Promoted", 120)
         app.rest()
@@ -118,7 +120,7 @@ def test_a_deleted_deployment_ends_the_attempt_and_a_new_one_is_adopted(app: App
 def test_a_deleted_route_holds_the_attempt_until_it_is_back(app: App):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="6s"))
-    with app.users(inside=0):
+    with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
         app.api.delete("HTTPRoute", NAME, app.namespace)
@@ -127,6 +129,9 @@ def test_a_deleted_route_holds_the_attempt_until_it_is_back(app: App):
         app.apply(route(app.host))
         app.finished("Promoted")
         app.rest()
+    assert traffic.inside is not None
+    assert traffic.inside.failed == 0, traffic.told()
+    oracles.callers_inside_saw_only_stable(app, traffic, "v2")
 
 
 def test_a_service_deleted_and_made_again_at_rest_disturbs_nothing(app: App):

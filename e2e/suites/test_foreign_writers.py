@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -158,6 +159,22 @@ def test_everything_re_applied_every_second_in_managed_mode_has_no_effect_at_all
     oracles.never_above_the_plan(app, STAGES, HOLD)
     oracles.pods_kept(app, "v2")
     assert "ForeignWriter" not in app.event_reasons()
+
+
+def test_a_managed_route_that_is_edited_at_rest_is_put_right_within_seconds(app: App):
+    app.install(objects.service("other", "other"), routes=[], serving=False)
+    app.govern(template=objects.managed_route(app.host), plan=plan(50, 100))
+    app.wait("the managed route serves", app.served)
+    app.remember()
+    other = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "other"}]
+    app.api.patch("HTTPRoute", NAME, app.namespace, other, manager="somebody")
+    began = time.monotonic()
+    app.rest(seconds=10)
+    app.wait("it serves again", app.served, 10)
+    assert time.monotonic() - began < 10
+    app.api.delete("HTTPRoute", NAME, app.namespace)
+    app.wait("it is gone", lambda: app.history.of("HTTPRoute")[-1].type == "DELETED", 5)
+    app.rest(seconds=10)
 
 
 def changed(app: App) -> Body:

@@ -123,16 +123,17 @@ def test_hit_at_the_release_without_the_freezing_policy(
         promotions_hit(app, versions, hit)
 
 
-@pytest.mark.parametrize("delay", DELAYS)
-@pytest.mark.parametrize("following", ["v3", "v1"], ids=["new", "taken-over"])
-def test_a_newer_template_at_the_release_waits_for_its_end_or_takes_its_place(
-    app: App, delay, following
-):
-    app.install()
-    app.govern(plan=plan(100, hold="1s"), contract={})
+def newer_template_at_the_release(
+    app: App, versions: list[str], delay: float, following: str
+) -> None:
+    """The last of these releases meets a newer template at its hand-over."""
     with app.users() as traffic:
-        app.release("v2")
-        at_the_release(app, "v2", delay, lambda: app.change(VERSION=following))
+        for number, version in enumerate(versions[:-1], start=1):
+            app.release(version)
+            app.finished("Promoted", number=number)
+            app.rest()
+        app.release(versions[-1])
+        at_the_release(app, versions[-1], delay, lambda: app.change(VERSION=following))
         app.wait(
             f"{following} serves and nothing is under way",
             lambda: (
@@ -144,3 +145,30 @@ def test_a_newer_template_at_the_release_waits_for_its_end_or_takes_its_place(
         )
         app.rest()
     oracles.nobody_lost(traffic)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("following", ["v3", "v1"], ids=["new", "taken-over"])
+def test_a_newer_template_at_the_release_waits_for_its_end_or_takes_its_place(
+    app: App, delay, following
+):
+    app.install()
+    app.govern(plan=plan(100, hold="1s"), contract={})
+    newer_template_at_the_release(app, ["v2"], delay, following)
+
+
+def test_a_newer_template_at_the_release_of_a_set_that_was_taken_over(app: App):
+    app.install()
+    app.govern(plan=plan(100, hold="1s"), contract={})
+    newer_template_at_the_release(app, ["v2", "v1"], 0.03, "v3")
+
+
+@pytest.mark.disruptive
+@pytest.mark.parametrize("versions", [["v2"], ["v2", "v1"]], ids=["new", "taken-over"])
+def test_a_newer_template_at_the_release_without_the_freezing_policy(
+    app: App, operator: Installation, versions
+):
+    app.install()
+    with operator.without_policies("freeze"):
+        app.govern(plan=plan(100, hold="1s"), contract={})
+        newer_template_at_the_release(app, versions, 0.03, "v3")

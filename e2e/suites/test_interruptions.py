@@ -103,7 +103,7 @@ def test_rollout_restart_at_rest_is_a_release_of_the_same_version(app: App):
 def test_kubectl_refuses_undo_and_restart_while_held_and_the_message_says_what_to_do(app: App):
     app.install()
     app.govern(plan=plan(50, 100, hold="3s"))
-    with app.users(inside=0):
+    with app.users():
         app.release("v2")
         app.finished("Promoted")
         app.release("v3", ERROR_RATE="0.5")

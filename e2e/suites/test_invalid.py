@@ -94,23 +94,28 @@ def test_a_service_that_selects_another_deployments_pods_is_refused(app: App):
     team["spec"]["selector"] = {"team": "shop"}
     app.apply(mine, other, team, route(app.host))
     app.wait("both are ready", lambda: app.complete(1) and len(app.pods("other")) == 1)
-    app.apply(a_rollout())
-    app.wait("ServiceShared", lambda: app.ready().get("reason") == "ServiceShared")
+    app.wait("the gateway answers", app.served)
+    with app.users() as traffic:
+        app.apply(a_rollout())
+        app.wait("ServiceShared", lambda: app.ready().get("reason") == "ServiceShared")
     assert app.condition("Stalled")["status"] == "True"
+    oracles.nobody_lost(traffic)
 
 
 def test_strategy_recreate_is_refused(app: App):
-    app.install(replicas=1, serving=False)
+    app.install(replicas=1)
     body = objects.deployment("v1", 1)
     body["spec"]["strategy"] = {"type": "Recreate"}
     app.apply(body)
     app.govern(plan=plan(50, 100), adopted=False)
-    body = objects.deployment("v2", 1)
-    body["spec"]["strategy"] = {"type": "Recreate"}
-    app.apply(body)
-    app.wait("Recreate", lambda: app.ready().get("reason") == "Recreate")
+    with app.users() as traffic:
+        body = objects.deployment("v2", 1)
+        body["spec"]["strategy"] = {"type": "Recreate"}
+        app.apply(body)
+        app.wait("Recreate", lambda: app.ready().get("reason") == "Recreate")
     assert app.condition("Stalled")["status"] == "True"
     assert not app.pods("v2")
+    oracles.nobody_lost(traffic)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +180,14 @@ def test_a_broken_rollout_disturbs_no_other(app: App):
 
 def _second_route(app: App) -> Body:
     return route(f"second-{app.host}", rule(backend("second")), name="second")
+
+
+def test_a_route_that_was_missing_is_noticed_when_it_comes(app: App):
+    app.install(replicas=1, routes=[], serving=False)
+    app.apply(a_rollout())
+    app.wait("RouteMissing", lambda: app.ready().get("reason") == "RouteMissing")
+    app.apply(route(app.host))
+    app.wait("Ready", lambda: app.ready().get("status") == "True", 10)
 
 
 def test_what_was_missing_is_noticed_when_it_comes(app: App):

@@ -84,13 +84,16 @@ def test_killed_while_rolling_back_it_finishes_the_rollback(app: App, operator: 
 def test_killed_when_the_errors_begin_the_next_one_rolls_back(app: App, operator: Installation):
     app.install()
     app.govern(plan=plan(25, 100, hold="30s"))
-    with app.users(inside=0):
+    with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
         app.behave("v2", errorRate=0.6)
         kill(operator)
         entry = app.finished("RolledBack")
         app.rest(held=True)
+    assert traffic.inside is not None
+    assert traffic.inside.failed == 0, traffic.told()
+    assert traffic.inside.reached("v2") == 0
     assert entry["reason"] == "GuardFailed"
 
 
@@ -102,7 +105,7 @@ def test_killed_with_several_releases_under_way_each_goes_on_where_it_was(
         app.install(replicas=2)
         app.govern(plan=plan(50, 100, hold="3s"))
     with ExitStack() as stack:
-        traffics = [stack.enter_context(app.users(100, inside=0)) for app in teams]
+        traffics = [stack.enter_context(app.users(67, inside=17)) for app in teams]
         for app in teams:
             app.release("v2")
         teams[0].at_weight(50)

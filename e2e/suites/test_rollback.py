@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from e2e.harness import oracles
 from e2e.harness.app import App, Traffic
 from e2e.harness.objects import HOLD, contract, guard, plan, slow
@@ -127,13 +129,15 @@ def test_an_image_that_cannot_be_pulled_is_named(app: App):
     refused_and_held(app, "cannot pull their image")
 
 
-def test_a_canary_that_crashes_at_25_percent_is_a_breach_by_itself(app: App):
+@pytest.mark.parametrize("loops", [False, True], ids=["once", "loops"])
+def test_a_canary_that_crashes_at_25_percent_is_a_breach_by_itself(app: App, loops):
     app.install()
-    app.govern(plan=plan(25, 50, 100, hold="30s"))
+    # Where no guard speaks, it is the pods alone that do.
+    app.govern(plan=plan(25, 50, 100, hold="30s"), contract={})
     with app.users() as traffic:
-        app.release("v2")
+        app.release("v2", **({"CRASH_AFTER_MS": "9000"} if loops else {}))
         app.at_weight(25)
-        assert app.behave("v2", exit=1) == 1
+        assert loops or app.behave("v2", exit=1) == 1
         entry = app.finished("RolledBack")
         app.rest(held=True)
     assert entry["reason"] == "CanaryCrashed"
@@ -171,7 +175,7 @@ def test_one_of_four_canary_pods_evicted_lowers_the_weight_and_refuses_nothing(a
 def test_weight_goes_to_zero_while_stable_is_weak(app: App):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="30s"))
-    with app.users(inside=0) as traffic:
+    with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
         stable = app.pods("v1")

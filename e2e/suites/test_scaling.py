@@ -59,6 +59,46 @@ def test_scaled_up_and_down_at_every_stage(app: App, scale):
     oracles.callers_inside_saw_only_stable(app, traffic, "v2")
 
 
+def test_an_autoscaler_that_counts_the_canary_is_told_and_a_release_goes_on(app: App):
+    metric = {
+        "type": "External",
+        "external": {"metric": {"name": "depth"}, "target": {"type": "Value", "value": "10"}},
+    }
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+        "minReplicas": 4,
+        "maxReplicas": 12,
+        "metrics": [metric],
+    }
+    app.install(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": NAME},
+            "spec": spec,
+        }
+    )
+    app.govern(plan=plan(50, 100, hold="5s"))
+    with app.users() as traffic:
+        app.release("v2")
+        app.at_weight(50)
+        app.scale(8)
+        moment = app.at_weight(100)
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert app.complete(8)
+    assert oracles.ready_at(app, "v2", moment) == 4
+    told = [
+        one["message"]
+        for change in app.history.of("Rollout")
+        for one in change.body.get("status", {}).get("conditions", [])
+        if one["type"] == "AutoscalingSafe" and one["reason"] == "CanaryCounted"
+    ]
+    assert told
+    assert "metric depth of type Value" in told[0]
+
+
 def test_scaled_down_at_the_last_stage(app: App):
     app.install(replicas=6)
     app.govern(plan=plan(50, 100))
