@@ -237,3 +237,19 @@ async def test_a_source_that_hangs_delays_no_other_sources_breach():
     assert told
     assert told[0] - fails <= 2.1
     await sampler.close()
+
+
+@pytest.mark.parametrize(("error", "most"), [("BadRequest", 6), ("ServerError", 130)])
+async def test_what_is_refused_is_not_asked_again_and_again(error, most):
+    clock = FakeClock()
+    source = loaded(clock, 1)
+    source.error = error
+    sampler = sampled(source, clock, 1)
+    await clock.run(5)
+    before = len(source.queries)
+    await clock.run(50)
+    assert most / 3 <= len(source.queries) - before <= most
+    source.error = ""
+    await clock.run(20)
+    assert errors_of(sampler, 1) == [""]
+    await sampler.close()

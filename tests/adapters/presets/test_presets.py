@@ -12,7 +12,7 @@ import re
 import pytest
 
 from leadsman.adapters.presets.arms import ArmNames, Arms
-from leadsman.adapters.presets.question import shape_of
+from leadsman.adapters.presets.question import router_total, shape_of
 from leadsman.adapters.presets.shape import QueryInvalidError
 from leadsman.adapters.presets.table import PRESETS
 from leadsman.api.guard import Preset
@@ -376,3 +376,16 @@ def test_two_rollouts_with_the_same_preset_share_a_query(preset):
 
 def test_the_api_names_exactly_these_presets():
     assert {preset.value for preset in Preset} == set(PRESETS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_routers_own_count_is_that_of_the_router_that_a_guard_names(preset):
+    questions = [{"histogram": {"metric": "h", "above": "1s"}}, {"errors": {"preset": preset}}]
+    shape = router_total(ARMS, questions)
+    if PRESETS[preset].router is None:
+        assert shape == router_total(ARMS)
+        return
+    for name, labels, arm, events in ERRORS:
+        if name == preset and arm is not None:
+            assert shape.arm_of(labels) == arm
+            assert counts(shape, labels) == (events and (1, 0))

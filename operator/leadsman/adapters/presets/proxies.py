@@ -53,6 +53,11 @@ _INGRESS_FAILED = Condition("status", f"{HTTP_FAILED}|5xx")
 _STABLE_PLACE, _CANARY_PLACE = 0, 1
 
 
+def contour_requests(arms: Arms) -> Shape:
+    """Return the shape that counts all requests, with nothing bad."""
+    return _by_backend(arms, _ENVOY_LABEL, (Role(_ENVOY_REQUESTS, 1, 0),))
+
+
 def contour_errors(arms: Arms) -> Shape:
     """Return the shape of the share of failed requests. Raises QueryInvalidError for gRPC."""
     _no_grpc(arms, "Contour")
@@ -63,6 +68,11 @@ def contour_latency(arms: Arms, above: float) -> Shape:
     """Return the shape of the share of requests slower than `above` seconds."""
     bounds = milliseconds(above)
     return _by_backend(arms, _ENVOY_LABEL, slow_roles(_ENVOY_TIME, bounds), bounds)
+
+
+def envoy_gateway_requests(arms: Arms) -> Shape:
+    """Return the shape that counts all requests, with nothing bad."""
+    return _by_place(arms, (Role(_ENVOY_REQUESTS, 1, 0),))
 
 
 def envoy_gateway_errors(arms: Arms) -> Shape:
@@ -77,6 +87,11 @@ def envoy_gateway_latency(arms: Arms, above: float) -> Shape:
     return _by_place(arms, slow_roles(_ENVOY_TIME, bounds), bounds)
 
 
+def nginx_gateway_requests(arms: Arms) -> Shape:
+    """Return the shape that counts all requests, with nothing bad."""
+    return _by_backend(arms, "nginx_upstream_name", (Role(_NGINX_REQUESTS, 1, 0),))
+
+
 def nginx_gateway_errors(arms: Arms) -> Shape:
     """Return the shape of the share of failed requests. Raises QueryInvalidError for gRPC."""
     _no_grpc(arms, "NGINXGatewayFabric")
@@ -89,6 +104,11 @@ def nginx_gateway_latency(_arms: Arms, _above: float) -> Shape:
     raise QueryInvalidError(
         "preset NGINXGatewayFabric has no latency histogram: measure the pods by histogram"
     )
+
+
+def ingress_requests(arms: Arms) -> Shape:
+    """Return the shape that counts all requests, with nothing bad."""
+    return _ingress(arms, (Role(_INGRESS_REQUESTS, 1, 0),))
 
 
 def ingress_errors(arms: Arms) -> Shape:

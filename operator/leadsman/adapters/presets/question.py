@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from leadsman.adapters.presets import counters, promql, traefik
@@ -47,8 +47,18 @@ def shape_of(question: str | Mapping[str, Any], arms: Arms) -> Shape:
     raise QueryInvalidError("the question has none of errors, latency, ratio, histogram, promQL")
 
 
-def router_total(arms: Arms) -> Shape:
-    """Return the shape that counts the router's requests by arm. Raises QueryInvalidError."""
+def router_total(arms: Arms, questions: Iterable[str | Mapping[str, Any]] = ()) -> Shape:
+    """Return the shape that counts the router's requests by arm. Raises QueryInvalidError.
+
+    Which router it is, the presets of the Rollout's own questions say; Traefik if none does.
+    """
+    for question in questions:
+        body = _parsed(question)
+        for measure in (body.get("errors"), body.get("latency")):
+            name = measure.get("preset") if isinstance(measure, Mapping) else None
+            preset = PRESETS.get(name) if isinstance(name, str) else None
+            if preset is not None and preset.router is not None:
+                return preset.router(arms)
     return traefik.requests(arms)
 
 

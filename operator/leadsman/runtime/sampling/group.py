@@ -27,6 +27,10 @@ from leadsman.runtime.sampling.plan import SERIES, Query, bounds_selector, queri
 
 _BLIND_POLL = 1.0
 _FAILING_POLL = 0.5
+_REFUSED_POLL = 10.0
+_PASSING = frozenset({"Timeout", "Unreachable", "ServerError", "BadJSON", "TooLarge"})
+"""Errors that may be over at the next question; the others stay until somebody changes something.
+"""
 _EAGER_SECONDS = 3.0
 _LEAST_GAP = 0.02
 _CLOSE = 0.001
@@ -190,8 +194,10 @@ class Group:
             return _BLIND_POLL
         earliest = max(self._last_poll + _LEAST_GAP, self._budget.earliest(1))
         at = self.phases.next(now, self.share)
-        failing = any(tally.error for tally in self._tallies)
-        if at is None or failing:
+        failing = any(tally.error in _PASSING for tally in self._tallies)
+        if not failing and all(tally.error for tally in self._tallies):
+            wanted = self._last_poll + _REFUSED_POLL
+        elif at is None or failing:
             eager = 1 / self.share if monotonic < self._eager_until else _BLIND_POLL
             wanted = self._last_poll + (max(_FAILING_POLL, 1 / self.share) if failing else eager)
         else:
