@@ -154,6 +154,33 @@ async def test_what_is_missing_wakes_a_rollout_that_holds_no_cache(case: str) ->
     await operator.close()
 
 
+async def test_twenty_rollouts_without_their_routes_share_one_watch_a_kind() -> None:
+    world = World()
+    names = [f"team-{number:02}" for number in range(20)]
+    for name in names:
+        body = deployment()
+        body["metadata"]["name"] = name
+        body["spec"]["selector"] = {"matchLabels": {"app": name}}
+        body["spec"]["template"]["metadata"]["labels"] = {"app": name}
+        about = {"targetRef": {"kind": "Deployment", "name": name}}
+        traffic = {"gatewayAPI": {"routeRefs": [{"name": name}]}}
+        world.kube.user_apply(body)
+        world.kube.user_create(rollout(name, **about, traffic=traffic))
+    world.kube.user_apply(source())
+    world.kube.advance(5)
+    operator = Operator(world)
+    await operator.run(10)
+    reasons = {
+        one["reason"]
+        for body in world.all_rollouts()
+        for one in body["status"]["conditions"]
+        if one["type"] == "Ready"
+    }
+    assert reasons == {"RouteMissing"}
+    assert (len(operator.informers), len(operator.lookouts)) == (0, 1)
+    await operator.close()
+
+
 async def test_a_service_in_the_way_of_an_arm_is_noticed_when_it_goes() -> None:
     operator = await broken(service(), route(), service("shop-stable"))
     world = operator.world
@@ -260,7 +287,7 @@ async def test_a_managed_route_at_rest_costs_no_request_and_no_write() -> None:
     before, decisions = len(world.kube.requests), len(world.recorded.decisions)
     asked = len(operator.api.asked)
     world.kube.gateway.thaw()
-    await operator.run(600)
+    await operator.run(150)
     assert len(world.kube.requests) == before
     assert len(world.recorded.decisions) == decisions
     assert len(operator.api.asked) == asked
