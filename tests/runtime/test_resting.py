@@ -312,6 +312,18 @@ async def test_a_managed_route_that_was_edited_while_the_operator_was_down_is_pu
     await operator.close()
 
 
+async def test_a_new_process_looks_at_a_managed_route_once_and_holds_no_cache() -> None:
+    operator = await managed_at_rest()
+    world = operator.world
+    await operator.close()
+    writes = len(world.kube.operator_writes)
+    operator = Operator(world)
+    await operator.run(5)
+    assert (len(operator.informers), len(operator.lookouts)) == (0, 1)
+    assert len(world.kube.operator_writes) == writes
+    await operator.close()
+
+
 async def test_a_rollout_in_anothers_way_looks_at_nothing() -> None:
     world = await adopted()
     world.kube.advance(2)

@@ -92,6 +92,12 @@ class Observer:
             return Sight(await self._with_policies(seen, fresh=False), rollout, deployment)
         sight = await self._looker.look(key, spec, status, rollout, deployment, base)
         self._note(key, spec, status, sight)
+        if (
+            self._at_rest(key, spec, status, about, base, rollout)
+            or self._resting.parked(key, spec, status, base) is not None
+        ):
+            # Nothing may come for hours that would make another pass: the caches end now.
+            self.rest(key)
         return await self._attempt(key, status, sight)
 
     def rest(self, key: Key) -> None:
