@@ -173,7 +173,11 @@ def test_a_managed_route_that_is_edited_at_rest_is_put_right_within_seconds(app:
     app.wait("it serves again", app.served, 10)
     assert time.monotonic() - began < 10
     app.api.delete("HTTPRoute", NAME, app.namespace)
-    app.wait("it is gone", lambda: app.history.of("HTTPRoute")[-1].type == "DELETED", 5)
+    app.wait(
+        "it was gone",
+        lambda: any(change.type == "DELETED" for change in app.history.of("HTTPRoute")),
+        10,
+    )
     app.rest(seconds=10)
 
 
