@@ -16,6 +16,9 @@ from typing import Any
 from leadsman.api.rolloutstatus import RolloutStatus
 from leadsman.api.structural import structural
 from leadsman.core.status import Status
+from leadsman.guards.band import RatioBand
+from leadsman.guards.eprocess import RatioSettings, empty
+from leadsman.guards.memory import Memory
 from leadsman.runtime.codec import encode_status
 
 WORDS = {"verdict": "Fail", "level": "Critical", "outcome": "RolledBack", "status": "True"}
@@ -28,6 +31,8 @@ def filled(kind: Any, name: str = "") -> Any:
         return filled(next(one for one in inside if one is not type(None)), name)
     if origin is tuple:
         return (filled(inside[0]),)
+    if kind is Memory:
+        return Memory(1.0, 1, 1.0, 1.0, 1.0, 1.0, empty(RatioSettings(0.01)), RatioBand())
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         names = [field.name for field in dataclasses.fields(kind)]

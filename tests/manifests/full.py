@@ -107,6 +107,9 @@ def _status() -> dict[str, Any]:
             "reason": "GuardFailed",
             "message": message,
             "at": SINCE,
+            "guards": [_guard_status(number, message, slices=1) for number in range(20)],
+            "requests": 31210,
+            "failed": 91,
         },
         "history": [
             {
@@ -188,23 +191,49 @@ def _attempt(backends: str, message: str) -> dict[str, Any]:
             "dueAt": SINCE,
             "waitSince": SINCE,
         },
-        "guards": [
-            {
-                "name": f"guard-{number}",
-                "verdict": "Pass",
-                "level": "None",
-                "value": "0.4%",
-                "limit": "2.5%",
-                "events": 1210,
-                "reason": "WithinLimit",
-                "message": message,
-                "since": SINCE,
-                "lastSample": SINCE,
-                "consecutive": 0,
-                "failingSince": SINCE,
-                "noDataSince": SINCE,
-                "state": "e" * 1024,
-            }
-            for number in range(20)
-        ],
+        "guards": [_guard_status(number, message, slices=20) for number in range(20)],
+    }
+
+
+def _guard_status(number: int, message: str, slices: int) -> dict[str, Any]:
+    return {
+        "name": f"guard-{number}",
+        "verdict": "Pass",
+        "level": "None",
+        "value": "0.4%",
+        "limit": "2.5%",
+        "events": 1210,
+        "reason": "WithinLimit",
+        "message": message,
+        "since": SINCE,
+        "lastSample": SINCE,
+        "consecutive": 0,
+        "failingSince": SINCE,
+        "noDataSince": SINCE,
+        **({"state": "e" * 1024} if slices > 1 or number == 0 else {}),
+        "slice": "/api/v1/things/3",
+        "stableValue": "0.41%",
+        "estimate": "1.31042",
+        "interval": "0.71043 to 2.10432",
+        "eValue": "0.8831",
+        "eLimit": "200",
+        "information": "83%",
+        "detectable": "1.61234",
+        "blocks": 600,
+        "bad": 7,
+        "slices": [_slice_status(part) for part in range(slices)],
+    }
+
+
+def _slice_status(part: int) -> dict[str, Any]:
+    """One slice; a failing one says more than those that pass."""
+    failing = {"level": "Critical", "consecutive": 1, "failingSince": SINCE}
+    return {
+        "name": f"/api/v1/things/{part}",
+        "verdict": "Pass",
+        "value": "0.4%",
+        "events": 1210,
+        "reason": "NoHarmSeen",
+        "state": "s" * 216,
+        **(failing if part == 0 else {}),
     }

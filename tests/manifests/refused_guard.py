@@ -83,7 +83,7 @@ ROWS: tuple[Row, ...] = (
     (
         "spec.latency.preset",
         "enum",
-        _measured(latency={"preset": "Istio", "above": "1s"}),
+        _measured(latency={"preset": "Squid", "above": "1s"}),
         ("spec.latency.preset", '"Traefik", "Pod"'),
     ),
     (

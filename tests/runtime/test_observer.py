@@ -101,7 +101,7 @@ PROBLEMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         },
         "SourceMissing",
     ),
-    "judge": (
+    "measure": (
         [service(), route()],
         {
             "contract": {
@@ -109,14 +109,14 @@ PROBLEMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
                     {
                         "name": "e",
                         "guard": {
-                            "errors": {"preset": "Traefik"},
-                            "judge": {"sequential": {"tolerance": "10%"}},
+                            "promQL": {"query": "up"},
+                            "judge": {"sequentialMean": {"margin": "0.1"}},
                         },
                     }
                 ]
             }
         },
-        "JudgeUnsupported",
+        "MeasureUnsupported",
     ),
     "strategy": (
         [service(), route()],

@@ -191,9 +191,21 @@ MISSING: list[tuple[dict[str, Any], str, str]] = [
         "MetricsSource x",
     ),
     (
-        {"contract": {"guards": [{"name": "e", "guard": guard(absolute={"max": "1%"})}]}},
-        "JudgeUnsupported",
-        "absolute",
+        {
+            "contract": {
+                "guards": [
+                    {
+                        "name": "e",
+                        "guard": {
+                            "promQL": {"query": "up"},
+                            "judge": {"sequentialMean": {"margin": "0.1"}},
+                        },
+                    }
+                ]
+            }
+        },
+        "MeasureUnsupported",
+        "promQL",
     ),
     (
         {

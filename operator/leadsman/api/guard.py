@@ -214,6 +214,13 @@ class Sequential(Api):
     tolerance: Percent = Field(
         default="10%", description="A worsening up to this, relative to stable, is accepted."
     )
+    overdispersion: Ratio = Field(
+        default="0",
+        description=(
+            "How much the arms differ by more than counting explains (tau squared), from a "
+            "calibration on days without a release; 0 for requests that are routed one by one."
+        ),
+    )
 
 
 class NonInferiority(Api):

@@ -124,6 +124,21 @@ class Reason(_Documented):
     # Hold
     POLICY_MISSING = "PolicyMissing", "Nothing holds a new template before the operator sees it."
 
+    # ContractSound
+    SOUND = "Sound", "Contract and plan can do what they promise."
+    MIN_EVENTS_LOW = (
+        "MinEventsLow",
+        "A threshold is judged by so few events that luck decides; the message has the figures.",
+    )
+    LOWER_BOUND_ROLLS_BACK = (
+        "LowerBoundRollsBack",
+        "A guard asks for a rollback when a lower bound is missed; the message has the figures.",
+    )
+    CANNOT_DETECT = (
+        "CannotDetect",
+        "From the traffic seen, the plan is too short to detect its contract's designRatio.",
+    )
+
     # InClusterPinned
     PINNED = "Pinned", "Callers inside the cluster meet stable pods only."
     NOT_PINNED = "NotPinned", "Callers inside the cluster may meet both versions."
@@ -175,6 +190,8 @@ class VerdictReason(_Documented):
     WITHIN_LIMIT = "WithinLimit", "What was measured is allowed."
     THRESHOLD_BREACHED = "ThresholdBreached", "What was measured is above the limit."
     HARM_DETECTED = "HarmDetected", "The evidence says that the canary is worse."
+    NO_HARM_SEEN = "NoHarmSeen", "There is evidence enough, and it shows no harm."
+    NOT_INFERIOR = "NotInferior", "The canary is shown to be no worse by more than the margin."
     UNCONFIRMED = "Unconfirmed", "It fails, and the trigger has not fired yet."
     INSUFFICIENT_DATA = "InsufficientData", "Fewer events than minEvents in the window."
     NO_TRAFFIC = "NoTraffic", "The canary gets no requests."

@@ -55,6 +55,16 @@ class OnInconclusive(StrEnum):
     ROLLBACK = "Rollback"
 
 
+Hysteresis = Annotated[
+    Percent,
+    Rule(
+        cel=f"!self.matches({cel_string(PERCENT)}) || double(self.replace('%', '')) <= 90.0",
+        message='must be at most 90%, such as "10%"',
+        holds=lambda text: parse_percent(text) <= 0.9,
+    ),
+]
+
+
 class Trigger(Api):
     """How much Fail it takes before onFail is done; all that is given must be met."""
 
@@ -63,6 +73,12 @@ class Trigger(Api):
     )
     sustained_for: Annotated[Duration, between("0s", "24h")] | None = Field(
         default=None, description="So long without a break, in the samples' own time."
+    )
+    hysteresis: Hysteresis = Field(
+        default="0%",
+        description=(
+            "A share of the limit: only so far below it does a failing guard count as well again."
+        ),
     )
 
 

@@ -150,6 +150,32 @@ class StageStatus(ApiStatus):
     )
 
 
+class SliceStatus(ApiStatus):
+    """The last verdict of one guard about one part of the traffic."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="The value of the slices' label."
+    )
+    verdict: Verdict | None = Field(
+        default=None, description="Pass, Fail, Inconclusive, NoData or Confounded."
+    )
+    level: Level | None = Field(default=None, description="How bad it is.")
+    value: Word | None = Field(default=None, description="What was measured.")
+    events: int | None = Field(
+        default=None, ge=0, le=2**53, description="How many events were counted."
+    )
+    reason: Word | None = Field(default=None, description="One word for why.")
+    consecutive: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="Failing blocks, one after another."
+    )
+    failing_since: Timestamp | None = Field(
+        default=None, description="The sample time since which it fails without a break."
+    )
+    state: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Evidence already counted, in the statistic's own form."
+    )
+
+
 class GuardStatus(ApiStatus):
     """The last verdict of one guard."""
 
@@ -182,6 +208,36 @@ class GuardStatus(ApiStatus):
     )
     state: Annotated[str, Field(max_length=1024)] | None = Field(
         default=None, description="Evidence already counted, in the statistic's own form."
+    )
+    slice: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="The part of the traffic that the verdict is about."
+    )
+    stable_value: Word | None = Field(default=None, description="What was measured of stable.")
+    estimate: Word | None = Field(
+        default=None, description="The canary against stable: a ratio of rates, or a difference."
+    )
+    interval: Word | None = Field(
+        default=None,
+        description="Where the estimate's true value lies, at every look: a confidence sequence.",
+    )
+    e_value: Word | None = Field(
+        default=None, description="The evidence of harm; it fails at eLimit, 1 is none."
+    )
+    e_limit: Word | None = Field(default=None, description="The evidence at which it fails.")
+    information: Word | None = Field(
+        default=None, description="How much of the evidence there is that a stage needs to pass."
+    )
+    detectable: Word | None = Field(
+        default=None, description="The smallest worsening that would have been seen by now."
+    )
+    blocks: int | None = Field(
+        default=None, ge=0, le=2**53, description="How many pieces of time were counted."
+    )
+    bad: int | None = Field(
+        default=None, ge=0, le=2**53, description="How many of the canary's events were bad."
+    )
+    slices: Annotated[tuple[SliceStatus, ...], Field(max_length=20), ListMap()] | None = Field(
+        default=None, description="The verdict for each part of the traffic."
     )
 
 
@@ -268,6 +324,15 @@ class Refused(ApiStatus):
     reason: Word | None = Field(default=None, description="One word for why.")
     message: Prose | None = Field(default=None, description="The same for people.")
     at: Timestamp | None = Field(default=None, description="When it was refused.")
+    guards: Annotated[tuple[GuardStatus, ...], Field(max_length=80), ListMap()] | None = Field(
+        default=None, description="What each guard said when it was rolled back."
+    )
+    requests: int | None = Field(
+        default=None, ge=0, le=2**53, description="Requests that the canary had been given."
+    )
+    failed: int | None = Field(
+        default=None, ge=0, le=2**53, description="How many of them were bad, as the guards count."
+    )
 
 
 class HistoryEntry(ApiStatus):

@@ -82,6 +82,8 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
         if view.seen.autoscaler:
             wanted.append(_autoscaled(view))
+    if view.contract.guards or view.spec.warnings:
+        wanted.append(_sound(view))
     old = view.status.conditions
     generation, now = view.spec.generation, view.now
     if len(old) == len(wanted) and all(map(_says, old, wanted, repeat(generation))):
@@ -146,6 +148,15 @@ def _held(view: View) -> tuple[str, str, str, str]:
         "the admission policy leadsman-hold is not installed: a new template is held only after it"
         " has begun to roll out; install it (Kubernetes 1.36 or newer), or set spec.hold: Paused",
     )
+
+
+def _sound(view: View) -> tuple[str, str, str, str]:
+    """Contract and plan can do what they promise, or which of their promises is doubtful."""
+    kind = "ContractSound"
+    doubts = [(one.reason, one.message) for one in view.spec.warnings]
+    if not doubts:
+        return (kind, "True", "Sound", "contract and plan can do what they promise")
+    return (kind, "False", doubts[0][0], "; ".join(message for _, message in doubts))
 
 
 def _guards_passing(view: View) -> tuple[str, str, str, str]:

@@ -1,7 +1,9 @@
 """Readings against the contract: what each guard says now, and which of them has fired.
 
-A guard's verdict is worked out anew in every pass from its reading; what is remembered is only
-since when it fails or has no data, because a window of samples cannot say that.
+A guard that looks at windows is judged anew in every pass from its reading; what is remembered is
+only since when it fails or has no data, because a window of samples cannot say that. A guard that
+gathers evidence remembers what it has counted, and takes the reading's blocks on top of it: the
+same blocks a second time change nothing, so a pass may be repeated and a restart go on.
 """
 
 from __future__ import annotations
@@ -9,16 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import is_
 
+from leadsman.core.changed import changed
 from leadsman.core.spec import Contract, GuardSpec, OnFail
-from leadsman.core.status import GuardStatus
-from leadsman.guards.judges import judge
-from leadsman.guards.verdict import WARNING_BAND, Judged, Reason, Verdict, level_of
+from leadsman.core.status import GuardStatus, SliceStatus, Status
+from leadsman.guards.gathering import conclude, figures_of, gather, gathers
+from leadsman.guards.judges import Gathering, judge
+from leadsman.guards.memory import Gathered, Memory, Place
+from leadsman.guards.verdict import WARNING_BAND, Figures, Judged, Level, Reason, Verdict, level_of
 from leadsman.guards.windows import Reading
 
 UNREAD = "Pending"
 
 # Members of an enumeration cost a lookup by name at each use.
 _PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
+START = Place()
+
+FIGURES_EVERY = 16
+"""Blocks after which the figures that people read are worked out anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,8 @@ class Evidence:
     """All guards of one pass.
 
     `fired`: Fail, the trigger has fired and `onFail` is Rollback. `holding`: what keeps the stage
-    from counting as passed, worst first.
+    from counting as passed, worst first. `warning`: guards that pass so closely that the ramp
+    waits. `emergency`: guards of two families have fired together.
     """
 
     guards: tuple[GuardStatus, ...]
@@ -38,6 +48,9 @@ class Evidence:
     passing: int = 0
     """How many guards pass."""
 
+    warning: tuple[GuardStatus, ...] = ()
+    emergency: bool = False
+
 
 NO_EVIDENCE = Evidence((), (), (), None, None)
 
@@ -47,28 +60,39 @@ def weigh(
     readings: tuple[Reading, ...],
     remembered: tuple[GuardStatus, ...],
     now: float,
+    place: Place = START,
 ) -> Evidence:
-    """Judge every guard of `contract`; `remembered` are the same guards as of the last pass."""
+    """Judge every guard of `contract`; `remembered` are the same guards as of the last pass.
+
+    `place`: where in its plan the attempt is; judges that gather evidence need it.
+    """
     by_name = {reading.guard: reading for reading in readings}
     before = {guard.name: guard for guard in remembered}
     guards: list[GuardStatus] = []
     fired: list[GuardStatus] = []
     holding: list[GuardStatus] = []
+    warning: list[GuardStatus] = []
+    families: set[str] = set()
     passing = 0
     for spec in contract.guards:
         name = spec.name
         reading = by_name.get(name) or Reading(name, (), (), UNREAD, None)
-        judged = judge(spec.judge, reading, spec.trigger.consecutive)
-        status = _status(name, judged, before.get(name), now)
+        status = judge_guard(spec, reading, before.get(name), now, place)
         guards.append(status)
-        if judged.verdict is _PASS:
+        if status.verdict is _PASS or status.verdict == _PASS:
             passing += 1
+            if status.level == "Warning" and spec.on_fail is not OnFail.WARN:
+                warning.append(status)
             continue
         if spec.on_fail is OnFail.WARN:
             continue
         holding.append(status)
-        if spec.on_fail is OnFail.ROLLBACK and _fired(spec, judged, status):
+        if spec.on_fail is OnFail.ROLLBACK and _fired(spec, status, reading):
             fired.append(status)
+            families.add(spec.family)
+    emergency = len(families) > 1
+    if emergency:
+        guards, fired = _emergencies(guards, fired)
     unchanged = len(guards) == len(remembered) and all(map(is_, guards, remembered))
     return Evidence(
         remembered if unchanged else tuple(guards),
@@ -77,22 +101,58 @@ def weigh(
         _earliest(holding, traffic=False) if holding else None,
         _earliest(holding, traffic=True) if holding else None,
         passing,
+        tuple(warning),
+        emergency,
     )
 
 
-def _fired(spec: GuardSpec, judged: Judged, status: GuardStatus) -> bool:
-    if judged.verdict is not Verdict.FAIL:
+def judge_guard(
+    spec: GuardSpec, reading: Reading, before: GuardStatus | None, now: float, place: Place
+) -> GuardStatus:
+    """What one guard says now; `before` itself when it says nothing new."""
+    judging = spec.judge
+    if gathers(judging):
+        return _gathered(spec, judging, reading, before, now, place)
+    trigger = spec.trigger
+    failing = bool(trigger.hysteresis) and before is not None and before.failing_since is not None
+    judged = judge(judging, reading, trigger.consecutive, trigger.hysteresis, failing=failing)
+    return _status(spec.name, judged, before, now, failing=failing)
+
+
+def _emergencies(
+    guards: list[GuardStatus], fired: list[GuardStatus]
+) -> tuple[list[GuardStatus], list[GuardStatus]]:
+    names = {guard.name for guard in fired}
+    raised = {
+        guard.name: changed(guard, level=Level.EMERGENCY) for guard in guards if guard.name in names
+    }
+    return [raised.get(one.name, one) for one in guards], [raised[one.name] for one in fired]
+
+
+def _fired(spec: GuardSpec, status: GuardStatus, reading: Reading) -> bool:
+    if status.verdict != Verdict.FAIL:
         return False
-    sustained = spec.trigger.sustained_for
+    trigger = spec.trigger
+    gathered = gathers(spec.judge)
+    if gathered and trigger.consecutive > 1 and _row(status) < trigger.consecutive:
+        return False
+    sustained = trigger.sustained_for
     if not sustained:
         return True
-    since, at = status.failing_since, judged.at
+    since = status.failing_since
+    at = reading.last_sample if gathered else reading.canary[-1].at if reading.canary else None
     return since is not None and at is not None and at - since >= sustained
 
 
-def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -> GuardStatus:
+def _row(status: GuardStatus) -> int:
+    return max((status.row, *(one.row for one in status.slices)))
+
+
+def _status(
+    name: str, judged: Judged, before: GuardStatus | None, now: float, *, failing: bool
+) -> GuardStatus:
     verdict, reason = judged.verdict, judged.reason
-    since, failing, blind, state = now, None, None, ""
+    since, failing_since, blind, state = now, None, None, ""
     if before is not None:
         state = before.state
         if before.verdict == verdict and before.reason == reason:
@@ -100,11 +160,14 @@ def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -
             if verdict is not _FAIL and _near(before, judged):
                 return before
     if verdict is _FAIL:
-        failing = before.failing_since if before is not None else None
-        failing = judged.at if failing is None else failing
+        failing_since = before.failing_since if before is not None else None
+        failing_since = judged.at if failing_since is None else failing_since
     elif verdict is _NO_DATA:
         blind = before.no_data_since if before is not None else None
         blind = now if blind is None else blind
+    elif failing and before is not None and reason is Reason.UNCONFIRMED:
+        # Within the hysteresis: neither well nor worse, so the time goes on.
+        failing_since = before.failing_since
     # By position: five of these are made in every pass of a stage.
     return GuardStatus(
         name,
@@ -115,10 +178,109 @@ def _status(name: str, judged: Judged, before: GuardStatus | None, now: float) -
         judged.value,
         judged.limit,
         judged.events,
-        failing,
+        failing_since,
         blind,
         state,
     )
+
+
+def _gathered(
+    spec: GuardSpec,
+    judging: Gathering,
+    reading: Reading,
+    before: GuardStatus | None,
+    now: float,
+    place: Place,
+) -> GuardStatus:
+    """Take the reading's blocks on top of what is remembered, and say what that shows."""
+    if before is None:
+        start, state = Gathered(), ""
+    else:
+        start = Gathered(before.evidence, before.row, before.failing_since)
+        state = before.state
+    found = gather(judging, place, start, reading.blocks)
+    judged = conclude(judging, place, found, reading)
+    slices = _slices(spec, judging, reading, before, place) if spec.slices else ()
+    verdict, reason, level = judged.verdict, judged.reason, level_of(judged)
+    value, events, failing_since = judged.value, judged.events, found.failing_since
+    part = next((one for one in slices if one.verdict == _FAIL), None)
+    if part is not None and verdict is not _FAIL:
+        verdict, reason, level = _FAIL, Reason.HARM_DETECTED, Level.CRITICAL
+        value, events, failing_since = part.value, part.events, part.failing_since
+    elif level is Level.NONE and any(one.level == "Warning" for one in slices):
+        level = Level.WARNING
+    blind, since, figures = None, now, None
+    if before is not None:
+        if before.verdict == verdict and before.reason == reason:
+            if found.memory is before.evidence and slices == before.slices:
+                return before
+            since, figures = before.since, before.figures
+        if verdict is _NO_DATA:
+            blind = before.no_data_since
+    if verdict is _NO_DATA and blind is None:
+        blind = now
+    if figures is None or _worth_new_figures(figures, found.memory):
+        shown = part.evidence if part is not None else found.memory
+        figures = figures_of(judging, place._replace(sliced=part is not None), shown)
+    return GuardStatus(
+        spec.name,
+        verdict,
+        reason,
+        since,
+        level,
+        value,
+        judged.limit,
+        events,
+        failing_since,
+        blind,
+        state,
+        found.memory,
+        figures,
+        "" if part is None else part.name,
+        found.row,
+        slices,
+    )
+
+
+def _worth_new_figures(figures: Figures, memory: Memory | None) -> bool:
+    """Figures for people are worked out every so many blocks only: the interval is dear."""
+    return memory is not None and memory.blocks // FIGURES_EVERY != figures.blocks // FIGURES_EVERY
+
+
+def _slices(
+    spec: GuardSpec,
+    judging: Gathering,
+    reading: Reading,
+    before: GuardStatus | None,
+    place: Place,
+) -> tuple[SliceStatus, ...]:
+    known = {one.name: one for one in before.slices} if before is not None else {}
+    place = place._replace(sliced=True)
+    found: list[SliceStatus] = []
+    for index, name in enumerate(spec.slices):
+        old = known.get(name)
+        blocks = reading.slices[index] if index < len(reading.slices) else ()
+        start = Gathered() if old is None else Gathered(old.evidence, old.row, old.failing_since)
+        now = gather(judging, place, start, blocks)
+        if old is not None and now.memory is old.evidence:
+            found.append(old)
+            continue
+        judged = conclude(judging, place, now, reading)
+        found.append(
+            SliceStatus(
+                name,
+                judged.verdict,
+                judged.reason,
+                level_of(judged),
+                judged.value,
+                judged.events,
+                now.row,
+                now.failing_since,
+                now.memory,
+                figures_of(judging, place, now.memory) if now.row else None,
+            )
+        )
+    return tuple(found)
 
 
 def _near(before: GuardStatus, judged: Judged) -> bool:
@@ -147,3 +309,47 @@ def _earliest(holding: list[GuardStatus], *, traffic: bool) -> float | None:
         if guard.no_data_since is not None and (guard.reason == Reason.NO_TRAFFIC) is traffic
     ]
     return min(times) if times else None
+
+
+def place(status: Status) -> Place:
+    """Where the attempt of a status is in its plan, and how often its revision was tried before."""
+    attempt = status.attempt
+    if attempt is None:
+        return START
+    tries = sum(
+        1
+        for past in status.history
+        if past.revision == attempt.revision and past.outcome != "Promoted"
+    )
+    # Until the next stage's weight is written, what is counted is counted under the one before.
+    ahead = 1 if attempt.stage.commanded_at is None else 0
+    return Place(max(0, attempt.stage.index - ahead), tries, attempt.weight)
+
+
+def exposure(guards: tuple[GuardStatus, ...]) -> tuple[int, int]:
+    """How many requests the canary was given and how many of them failed, as the guards counted.
+
+    By the guard that counted most; guards that look at a window only know what is in it.
+    """
+    counted = [
+        (guard.figures.requests, guard.figures.bad)
+        if guard.figures is not None
+        else (guard.events, round((guard.value or 0.0) * guard.events))
+        for guard in guards
+    ]
+    return max(counted, default=(0, 0))
+
+
+def snapshot(guards: tuple[GuardStatus, ...]) -> tuple[GuardStatus, ...]:
+    """What the guards said, for the record: the figures, and the slices that failed."""
+    return tuple(
+        changed(
+            guard,
+            evidence=None,
+            state="",
+            slices=tuple(
+                changed(one, evidence=None) for one in guard.slices if one.verdict == Verdict.FAIL
+            ),
+        )
+        for guard in guards
+    )

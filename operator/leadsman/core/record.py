@@ -1,10 +1,11 @@
 """Records: every value of the core as JSON and back, exactly.
 
 One reflective codec serves the terms that an attempt freezes and the decisions that are replayed.
-It follows the declared types and nothing else: dataclasses become objects, enums their values,
-tuples lists; a member of a union of dataclasses carries its class as `type`. Floats are written as
-Python prints them, which reads back to the same bits. Reading is strict, because a record that is
-nearly right would replay to a nearly right decision: `MalformedError` names the field.
+It follows the declared types and nothing else: dataclasses and named tuples become objects, enums
+their values, tuples lists; a member of a union of such classes carries its class as `type`. Floats
+are written as Python prints them, which reads back to the same bits. Reading is strict, because a
+record that is nearly right would replay to a nearly right decision: `MalformedError` names the
+field.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def encode(value: object, declared: Any = None) -> Any:
         return repr(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if is_dataclass(value) and not isinstance(value, type):
-        hints = _hints(type(value))
+    if _is_object(type(value)):
+        actual: Any = type(value)
+        hints = _hints(actual)
         return {name: encode(getattr(value, name), hint) for name, hint in hints.items()}
     raise TypeError(f"not a value of the core: {kind!r}")
 
@@ -111,7 +113,15 @@ def _members(kind: Any) -> tuple[Any, ...] | None:
 
 @cache
 def _tagged(members: tuple[Any, ...]) -> bool:
-    return sum(1 for member in members if is_dataclass(member)) > 1
+    return sum(1 for member in members if _is_object(member)) > 1
+
+
+def _is_object(kind: Any) -> bool:
+    return is_dataclass(kind) or _is_named_tuple(kind)
+
+
+def _is_named_tuple(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
 def _chosen(members: tuple[Any, ...], kind: type) -> Any:
@@ -126,11 +136,16 @@ def _chosen(members: tuple[Any, ...], kind: type) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
+    if _is_named_tuple(kind):
+        return {name: hints[name] for name in kind._fields}  # type: ignore[attr-defined]
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
 @cache
 def _required(kind: type) -> frozenset[str]:
+    if _is_named_tuple(kind):
+        names: Any = kind
+        return frozenset(str(name) for name in names._fields if name not in names._field_defaults)
     return frozenset(
         field.name
         for field in fields(kind)
@@ -147,8 +162,8 @@ def _decode(declared: Any, tree: object, path: str) -> Any:
             raise MalformedError(path, "must be a list")
         item = get_args(declared)[0]
         return tuple(_decode(item, one, f"{path}[{index}]") for index, one in enumerate(tree))
-    if is_dataclass(declared):
-        return _decode_object(declared, tree, path)  # type: ignore[arg-type]
+    if _is_object(declared):
+        return _decode_object(declared, tree, path)
     return _decode_scalar(declared, tree, path)
 
 

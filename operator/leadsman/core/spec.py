@@ -91,19 +91,34 @@ class Plan:
     scale_down_delay: float = 30.0
 
 
+class Family(StrEnum):
+    """What kind of harm a guard looks for; an emergency needs two of them."""
+
+    ERRORS = "Errors"
+    LATENCY = "Latency"
+    QUALITY = "Quality"
+    SATURATION = "Saturation"
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """When a Fail counts: `consecutive` readings with newer samples, and for `sustained_for` s."""
+    """When a Fail counts: `consecutive` readings with newer samples, and for `sustained_for` s.
+
+    `hysteresis`, a share of the limit: a failing guard is well again only below the limit by that
+    much; between the two neither the count nor the time starts anew.
+    """
 
     consecutive: int = 1
     sustained_for: float = 0.0
+    hysteresis: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSpec:
     """One guard of a contract. `query` is the guard's question as canonical JSON, for the sampler.
 
-    The core never looks into `query`; it judges what comes back under the guard's name.
+    The core never looks into `query`; it judges what comes back under the guard's name. `slices`
+    are the values of the label by which the traffic is judged in parts as well.
     """
 
     name: str
@@ -112,6 +127,8 @@ class GuardSpec:
     trigger: Trigger = Trigger()
     source: str = "default"
     query: str = "{}"
+    family: Family = Family.ERRORS
+    slices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +141,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The guards that a release must honour, and what to do in the dark."""
+    """The guards that a release must honour, and what to do in the dark.
+
+    `false_rollback`: how likely a good release may be rolled back by statistics, shared by all
+    sequential guards; `design_ratio`: the worsening that a release must not hide.
+    """
 
     guards: tuple[GuardSpec, ...] = ()
     no_data: Missing = Missing()
@@ -132,6 +153,8 @@ class Contract:
     freeze_after: float = 300.0
     step_back_after: float = 600.0
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    false_rollback: float = 0.01
+    design_ratio: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +175,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """A Rollout as it is now. `terms` is None while plan or contract cannot be resolved."""
+    """A Rollout as it is now. `terms` is None while plan or contract cannot be resolved.
+
+    `problems` keep an attempt from beginning, `warnings` are only told.
+    """
 
     namespace: str
     name: str
@@ -165,3 +191,4 @@ class RolloutSpec:
     in_cluster: InCluster = InCluster.STABLE
     unguarded: str = ""
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()

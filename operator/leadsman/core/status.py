@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leadsman.guards.memory import Memory
+from leadsman.guards.verdict import Figures
+
 HISTORY = 10
 """How many finished attempts a Rollout remembers."""
 
@@ -79,8 +82,30 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStatus:
+    """What a guard says about one part of the traffic; the fields are those of GuardStatus."""
+
+    name: str
+    verdict: str
+    reason: str
+    level: str = "None"
+    value: float | None = None
+    events: int = 0
+    row: int = 0
+    failing_since: float | None = None
+    evidence: Memory | None = None
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GuardStatus:
-    """What a guard says, and the little that its trigger must remember."""
+    """What a guard says, and the little that its trigger must remember.
+
+    `evidence`: what was counted already, for a judge that gathers it; `figures`: what it says, for
+    people; `slice`: the part of the traffic that the verdict is about ("" is the whole); `row`: how
+    many of the last blocks failed without a break. `state`: evidence in a form that this version
+    cannot read, kept as it is.
+    """
 
     name: str
     verdict: str
@@ -93,6 +118,11 @@ class GuardStatus:
     failing_since: float | None = None
     no_data_since: float | None = None
     state: str = ""
+    evidence: Memory | None = None
+    figures: Figures | None = None
+    slice: str = ""
+    row: int = 0
+    slices: tuple[SliceStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +161,20 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The revision that is not tried again until it is changed or retried."""
+    """The revision that is not tried again until it is changed or retried.
+
+    `guards`: what each guard said when it was rolled back, without the evidence itself;
+    `requests`, `failed`: what the canary had been given by then, as far as the guards counted it.
+    """
 
     revision: str
     template: str
     reason: str
     message: str
     at: float
+    guards: tuple[GuardStatus, ...] = ()
+    requests: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 from leadsman.core.actions import Action
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency, Why
-from leadsman.core.evidence import NO_EVIDENCE, Evidence, weigh
+from leadsman.core.evidence import NO_EVIDENCE, START, Evidence, place, weigh
 from leadsman.core.observation import (
     OWN_FAULTS,
     Arm,
@@ -25,6 +25,7 @@ from leadsman.core.observation import (
 )
 from leadsman.core.spec import Contract, Plan, RolloutSpec, Stage, Strategy
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
+from leadsman.guards.gathering import gathers
 
 T = TypeVar("T")
 
@@ -274,7 +275,13 @@ class View:
             return NO_EVIDENCE
         if not self.contract.guards:
             return NO_EVIDENCE
-        return weigh(self.contract, self.seen.readings, attempt.guards, self.now)
+        where = place(self.status) if self.gathers else START
+        return weigh(self.contract, self.seen.readings, attempt.guards, self.now, where)
+
+    @once
+    def gathers(self) -> bool:
+        """A guard remembers evidence from pass to pass."""
+        return any(gathers(guard.judge) for guard in self.contract.guards)
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -310,10 +317,16 @@ class View:
         )
 
     def with_attempt(self, **changes: object) -> Status:
-        """The status with the attempt's fields changed."""
+        """The status with the attempt's fields changed.
+
+        A new weight begins new evidence in the sampler: what was gathered under the old one is
+        remembered in the same step.
+        """
         attempt = self.attempt
         if attempt is None:
             return self.status
+        if "weight_since" in changes and "guards" not in changes and self.evidence.guards:
+            changes["guards"] = self.evidence.guards
         return changed(self.status, attempt=changed(attempt, **changes))
 
     def with_guards(self) -> Status:

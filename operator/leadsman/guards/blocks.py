@@ -13,21 +13,12 @@ from bisect import bisect_left, bisect_right
 from math import isfinite
 from typing import NamedTuple
 
-from leadsman.guards.windows import SLACK, ArmCounts
+from leadsman.guards.windows import SLACK, ArmCounts, Block
+
+__all__ = ["Block", "blocks", "cut", "usable"]
 
 SHORTEST = 1.0
 """The least length of a block, seconds."""
-
-
-class Block(NamedTuple):
-    """What both arms counted in (start, at], Unix seconds; `_bad` are the bad ones among them."""
-
-    start: float
-    at: float
-    canary: float
-    canary_bad: float
-    stable: float
-    stable_bad: float
 
 
 class Running(NamedTuple):

@@ -7,6 +7,8 @@ can name them.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -44,10 +46,47 @@ class Reason(StrEnum):
     NO_SUCH_BUCKET = "NoSuchBucket"
     QUERY_INVALID = "QueryInvalid"
     JUDGE_UNSUPPORTED = "JudgeUnsupported"
+    HARM_DETECTED = "HarmDetected"
+    NO_HARM_SEEN = "NoHarmSeen"
+    NOT_INFERIOR = "NotInferior"
+    CONFOUNDED = "Confounded"
+    SAMPLE_RATIO_MISMATCH = "SampleRatioMismatch"
 
 
 WARNING_BAND = 0.1
 """A value within this share below its limit is a warning."""
+
+
+EVIDENCE_BAND = math.log(10)
+"""Evidence within this much (natural logarithm) of its limit is a warning: an e-value of a tenth.
+
+By chance that happens ten times as often as a false alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a statistic says beyond a value and a limit; for people, but for the evidence itself.
+
+    `stable`: stable's value. `estimate`: the rate ratio, or the difference, as `kind` says
+    ("ratio", "difference", "share", "mean"); `low` and `high` its confidence sequence. `log_e` is
+    the natural logarithm of the e-value, `log_limit` that of what it takes to fail. `information`
+    is the share of the evidence that a stage needs to pass, `detectable` the smallest worsening
+    that would have been seen by now. `blocks`, `requests` and `bad` are what the canary was counted
+    by: blocks, requests, and how many of them were bad.
+    """
+
+    kind: str
+    stable: float | None = None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    log_e: float | None = None
+    log_limit: float | None = None
+    information: float | None = None
+    detectable: float | None = None
+    blocks: int = 0
+    requests: int = 0
+    bad: int = 0
 
 
 class Judged(NamedTuple):
@@ -55,6 +94,7 @@ class Judged(NamedTuple):
 
     `value` and `limit` are shares in 0..1 (None where nothing was measured), `events` is the number
     of events behind the value, `at` the Unix time in seconds of the newest sample that was judged.
+    `level` is None where it follows from value and limit.
     """
 
     verdict: Verdict
@@ -63,12 +103,19 @@ class Judged(NamedTuple):
     limit: float | None
     events: int
     at: float | None
+    level: Level | None = None
+    figures: Figures | None = None
 
 
 def level_of(judged: Judged) -> Level:
-    """Return CRITICAL for a Fail, WARNING for a value close below its limit, otherwise NONE."""
+    """Return CRITICAL for a Fail, WARNING for a value close below its limit, otherwise NONE.
+
+    A judge that knows better says it itself.
+    """
     if judged.verdict is Verdict.FAIL:
         return Level.CRITICAL
+    if judged.level is not None:
+        return judged.level
     value, limit = judged.value, judged.limit
     if value is None or limit is None or judged.verdict is not Verdict.PASS:
         return Level.NONE

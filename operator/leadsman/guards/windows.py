@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SLACK = 0.0005
 """Half a millisecond: sample times are whole milliseconds stored as floats."""
@@ -23,6 +24,17 @@ class Window:
     bad: float
 
 
+class Block(NamedTuple):
+    """What both arms counted in (start, at], Unix seconds; `_bad` are the bad ones among them."""
+
+    start: float
+    at: float
+    canary: float
+    canary_bad: float
+    stable: float
+    stable_bad: float
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is known about one guard right now.
@@ -30,7 +42,9 @@ class Reading:
     The windows are newest last; as many as the guard's trigger looks at. `error` is "" or a
     CamelCase word: one of those of `ports.Answer`, or Pending (nothing was asked yet), Empty (the
     source knows no such series), Stale (the newest sample is too old), NoSuchBucket, QueryInvalid.
-    `last_sample` is the canary's newest sample time, Unix seconds.
+    `last_sample` is the canary's newest sample time, Unix seconds. `blocks` are complete and newer
+    than what was remembered when the reading was made, for a guard that gathers evidence; `slices`
+    are those of each slice, in the order of the guard's slices.
     """
 
     guard: str
@@ -38,6 +52,8 @@ class Reading:
     stable: tuple[Window, ...]
     error: str
     last_sample: float | None
+    blocks: tuple[Block, ...] = ()
+    slices: tuple[tuple[Block, ...], ...] = ()
 
 
 class ArmCounts:

@@ -9,7 +9,6 @@ a Rollout that somebody edited by hand must still be able to roll back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from leadsman.adapters.workloads.moments import format_time
@@ -19,7 +18,6 @@ from leadsman.core.status import (
     Condition,
     Direction,
     Display,
-    GuardStatus,
     Original,
     Past,
     Refused,
@@ -28,19 +26,12 @@ from leadsman.core.status import (
     Status,
 )
 from leadsman.ports import Body
+from leadsman.runtime.codec_guards import encode_guard, percent
 from leadsman.runtime.codec_reading import Remembered, decode_status
 
 __all__ = ["Remembered", "decode_status", "encode_status", "percent"]
 
-WORD, TEXT, MESSAGE, VERSION, STATE = 64, 1024, 4096, 128, 1024
-
-
-def percent(share: float | None) -> str | None:
-    """Return a share in 0..1 as people read it, to four digits: 0.004 is "0.4%"."""
-    if share is None:
-        return None
-    text = f"{Decimal(f'{share:.4g}') * 100:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
+WORD, TEXT, MESSAGE, VERSION = 64, 1024, 4096, 128
 
 
 def _cut(text: str, length: int) -> str:
@@ -106,6 +97,9 @@ def _encode_refused(one: Refused | None) -> Body | None:
             "reason": _cut(one.reason, WORD),
             "message": _cut(one.message, TEXT),
             "at": format_time(one.at),
+            "guards": [encode_guard(guard) for guard in one.guards] or None,
+            "requests": one.requests or None,
+            "failed": one.failed or None,
         }
     )
 
@@ -163,7 +157,7 @@ def _encode_attempt(one: Attempt | None) -> Body | None:
             "pinned": one.pinned,
             "foreignWrites": one.foreign_writes,
             "original": [_encode_original(rule) for rule in one.original] or None,
-            "guards": [_encode_guard(guard) for guard in one.guards] or None,
+            "guards": [encode_guard(guard) for guard in one.guards] or None,
             "weightSince": _moment(one.weight_since),
             "routedAt": _moment(one.routed_at),
             "released": one.released_at is not None,
@@ -211,21 +205,3 @@ def _encode_original(one: Original) -> Body:
         "owner": one.owner,
         "generation": one.generation,
     }
-
-
-def _encode_guard(one: GuardStatus) -> Body:
-    return _present(
-        {
-            "name": one.name,
-            "verdict": one.verdict,
-            "level": one.level,
-            "reason": _cut(one.reason, WORD),
-            "since": format_time(one.since),
-            "value": percent(one.value),
-            "limit": percent(one.limit),
-            "events": one.events,
-            "failingSince": _moment(one.failing_since),
-            "noDataSince": _moment(one.no_data_since),
-            "state": one.state if len(one.state) <= STATE else None,
-        }
-    )

@@ -25,10 +25,12 @@ from leadsman.core.status import (
     Original,
     Past,
     Refused,
+    SliceStatus,
     Stable,
     StageStatus,
     Status,
 )
+from leadsman.guards.memory import decode_memory
 from leadsman.guards.verdict import Level, Verdict
 
 T = TypeVar("T")
@@ -203,6 +205,9 @@ def _decode_refused(tree: _Fields) -> Refused:
         reason=tree.text("reason"),
         message=tree.text("message"),
         at=tree.instant("at"),
+        guards=tree.parts("guards", _decode_guard),
+        requests=tree.number("requests"),
+        failed=tree.number("failed"),
     )
 
 
@@ -300,6 +305,8 @@ def _decode_original(tree: _Fields) -> Original:
 
 
 def _decode_guard(tree: _Fields) -> GuardStatus:
+    state = tree.text("state")
+    evidence = decode_memory(state)
     return GuardStatus(
         name=tree.needed("name"),
         verdict=tree.one_of("verdict", Verdict, Verdict.NO_DATA.value),
@@ -311,5 +318,23 @@ def _decode_guard(tree: _Fields) -> GuardStatus:
         events=tree.number("events"),
         failing_since=tree.moment("failingSince"),
         no_data_since=tree.moment("noDataSince"),
-        state=tree.text("state"),
+        state=state if evidence is None else "",
+        evidence=evidence,
+        slice=tree.text("slice"),
+        row=tree.number("consecutive"),
+        slices=tree.parts("slices", _decode_slice),
+    )
+
+
+def _decode_slice(tree: _Fields) -> SliceStatus:
+    return SliceStatus(
+        name=tree.needed("name"),
+        verdict=tree.one_of("verdict", Verdict, Verdict.NO_DATA.value),
+        reason=tree.text("reason"),
+        level=tree.one_of("level", Level, Level.NONE.value),
+        value=tree.share("value"),
+        events=tree.number("events"),
+        row=tree.number("consecutive"),
+        failing_since=tree.moment("failingSince"),
+        evidence=decode_memory(tree.text("state")),
     )

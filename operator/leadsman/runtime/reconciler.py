@@ -118,6 +118,11 @@ class Reconciler:
         self._observer.forget(key)
         self._resolver.forget(*key)
 
+    def remembered(self, key: Key) -> Status | None:
+        """The newest decided status of a Rollout, whether the API has it yet or not."""
+        memory = self._memory.get(key)
+        return None if memory is None else memory.status
+
     async def flush(self) -> None:
         """Write every decided status that the API does not have yet (at the end of the process)."""
         for key, memory in list(self._memory.items()):

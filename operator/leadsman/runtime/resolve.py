@@ -21,7 +21,7 @@ from leadsman.api.rolloutplan import PlanSpec, RolloutPlan
 from leadsman.core.spec import Contract, HoldMode, InCluster, Problem, RolloutSpec, Terms
 from leadsman.errors import ApiError
 from leadsman.ports import NAMESPACE, Body, Clock, Kube, Ref
-from leadsman.runtime.resolve_terms import Found, contract_of, plan_of
+from leadsman.runtime.resolve_terms import Found, contract_of, plan_of, terms_of
 from leadsman.runtime.store import OwnStore, key_of
 
 LABELS_SECONDS = 60.0
@@ -65,6 +65,7 @@ class Resolver:
             in_cluster=_in_cluster(raw.get("inCluster")),
             unguarded=str(raw.get("unguarded") or ""),
             problems=tuple(found.problems),
+            warnings=tuple(found.warnings),
         )
 
     def forget(self, namespace: str, name: str) -> None:
@@ -89,7 +90,7 @@ class Resolver:
         if plan is None or contract is None:
             return None
         resolved = plan_of(plan, found)
-        return None if resolved is None else Terms(resolved, contract)
+        return None if resolved is None else terms_of(resolved, contract)
 
     def _plan(self, rollout: Rollout, found: Found) -> PlanSpec | None:
         if rollout.spec.plan is not None:

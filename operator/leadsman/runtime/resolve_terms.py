@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 
 from leadsman.api.guard import Guard
 from leadsman.api.guard import GuardSpec as ApiGuard
@@ -17,10 +18,11 @@ from leadsman.api.releasecontract import Blind, ContractGuard, ContractSpec
 from leadsman.api.rolloutplan import PlanSpec
 from leadsman.api.rolloutplan import Stage as ApiStage
 from leadsman.api.schema import camel
-from leadsman.api.types import parse_duration, parse_percent
+from leadsman.api.types import parse_duration, parse_margin, parse_percent, parse_ratio
 from leadsman.core.spec import (
     Absence,
     Contract,
+    Family,
     GuardSpec,
     Missing,
     OnFail,
@@ -30,11 +32,29 @@ from leadsman.core.spec import (
     Promotion,
     Stage,
     Strategy,
+    Terms,
     Trigger,
 )
-from leadsman.guards.judges import JudgeSpec, Threshold, Unsupported
+from leadsman.guards.judges import (
+    Absolute,
+    JudgeSpec,
+    NegativeControl,
+    NonInferiority,
+    Relative,
+    SampleRatio,
+    Sequential,
+    SequentialMean,
+    Threshold,
+    Unsupported,
+)
 
 MEASURES = ("errors", "latency", "ratio", "histogram", "prom_ql", "slices")
+SLICED = (Sequential, Absolute)
+"""The judges that look at slices as well as at the whole."""
+BUDGETED = (Sequential, SequentialMean, NonInferiority, Absolute)
+"""The judges whose false alarms are controlled, and paid from `falseRollback`."""
+EXPECTED_AT_LIMIT = 20
+"""Events at the limit that a window must have for a threshold not to be mostly luck."""
 _STRICTEST_ABSENCE = (Absence.ROLLBACK, Absence.HOLD, Absence.PROCEED)
 _STRICTEST_END = (OnInconclusive.ROLLBACK, OnInconclusive.HOLD, OnInconclusive.PROMOTE)
 
@@ -44,13 +64,18 @@ FindGuard = Callable[[str, str], Guard | None]
 
 @dataclass(slots=True)
 class Found:
-    """What was found wrong so far."""
+    """What was found so far: wrong, or only unwise."""
 
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def add(self, reason: str, message: str) -> None:
         """Note one more problem."""
         self.problems.append(Problem(reason, message))
+
+    def warn(self, reason: str, message: str) -> None:
+        """Note something that is told and keeps nothing from happening."""
+        self.warnings.append(Problem(reason, message))
 
 
 def plan_of(plan: PlanSpec, found: Found) -> Plan | None:
@@ -123,7 +148,53 @@ def contract_of(
             (OnInconclusive(spec.on_inconclusive.value) for spec in every),
             key=_STRICTEST_END.index,
         ),
+        false_rollback=min(parse_percent(spec.false_rollback) for spec in every),
+        design_ratio=min(parse_ratio(spec.design_ratio) for spec in every),
     )
+
+
+def terms_of(plan: Plan, contract: Contract) -> Terms:
+    """Put plan and contract together: the error budget is shared, and each judge is told its part.
+
+    `falseRollback` is split evenly over the guards that can roll back by evidence, and within one
+    with slices half of its part goes to the whole and half is split over the slices, so that the
+    parts' sum bounds the probability of any false rollback whatever the guards have in common.
+    """
+    payers = [
+        guard
+        for guard in contract.guards
+        if guard.on_fail is OnFail.ROLLBACK and isinstance(guard.judge, BUDGETED)
+    ]
+    part = contract.false_rollback / max(1, len(payers))
+    stages = 1 if plan.strategy is Strategy.IMMEDIATE else max(1, len(plan.stages))
+    return Terms(
+        plan,
+        replace(
+            contract,
+            guards=tuple(
+                replace(guard, judge=_budgeted(guard, part, stages, contract.design_ratio))
+                for guard in contract.guards
+            ),
+        ),
+    )
+
+
+def _budgeted(guard: GuardSpec, part: float, stages: int, design_ratio: float) -> JudgeSpec:
+    judge, slices = guard.judge, len(guard.slices)
+    whole, each = (part, 0.0) if not slices else (part / 2, part / 2 / slices)
+    match judge:
+        case Sequential():
+            return replace(
+                judge, alpha=whole, slice_alpha=each, stages=stages, design_ratio=design_ratio
+            )
+        case Absolute():
+            return replace(judge, alpha=whole, slice_alpha=each)
+        case SequentialMean():
+            return replace(judge, alpha=part)
+        case NonInferiority() if guard.on_fail is OnFail.ROLLBACK:
+            return replace(judge, alpha=part)
+        case _:
+            return judge
 
 
 def _strictest(blind: Sequence[Blind]) -> Missing:
@@ -141,21 +212,34 @@ def _guard(
     if spec is None:
         return None
     judge = judge_of(spec)
+    on_fail = OnFail(entry.on_fail.value)
     if found is not None:
         _unsupported(spec, judge, name, path, found)
+        _unwise(judge, on_fail, entry.trigger.consecutive, name, path, found)
     return GuardSpec(
         name=name,
         judge=judge,
-        on_fail=OnFail(entry.on_fail.value),
+        on_fail=on_fail,
         trigger=Trigger(
             entry.trigger.consecutive,
             0.0
             if entry.trigger.sustained_for is None
             else parse_duration(entry.trigger.sustained_for),
+            parse_percent(entry.trigger.hysteresis),
         ),
         source=spec.source_ref.name,
         query=query_of(spec),
+        family=_family(spec),
+        slices=() if spec.slices is None else tuple(spec.slices.values),
     )
+
+
+def _family(spec: ApiGuard) -> Family:
+    if spec.family is not None:
+        return Family(spec.family.value)
+    if spec.latency is not None or spec.histogram is not None:
+        return Family.LATENCY
+    return Family.QUALITY if spec.prom_ql is not None else Family.ERRORS
 
 
 def _unsupported(spec: ApiGuard, judge: JudgeSpec, name: str, path: str, found: Found) -> None:
@@ -165,26 +249,66 @@ def _unsupported(spec: ApiGuard, judge: JudgeSpec, name: str, path: str, found: 
             f"{path}: guard {name} has judge {judge.kind}, which comes with a later version;"
             " use threshold",
         )
-    for measure in ("prom_ql", "slices"):
-        if getattr(spec, measure) is not None:
-            found.add(
-                "MeasureUnsupported",
-                f"{path}: guard {name} has {camel(measure)}, which comes with a later version",
+    if spec.prom_ql is not None:
+        found.add(
+            "MeasureUnsupported",
+            f"{path}: guard {name} has promQL, which comes with a later version",
+        )
+    if spec.slices is not None and not isinstance(judge, SLICED):
+        found.add(
+            "MeasureUnsupported",
+            f"{path}: guard {name} has slices, which only the judges sequential and absolute"
+            " look at",
+        )
+
+
+def _unwise(
+    judge: JudgeSpec, on_fail: OnFail, consecutive: int, name: str, path: str, found: Found
+) -> None:
+    """Say with figures where a contract asks for something that misleads."""
+    if isinstance(judge, NonInferiority) and on_fail is OnFail.ROLLBACK:
+        found.warn(
+            "LowerBoundRollsBack",
+            f"{path}: guard {name} gates by the lower bound and has onFail Rollback: rolling back"
+            " when that bound is below the margin for 3 windows rolled back 100 % of good releases"
+            " in simulation, so it rolls back only when harm is shown (the upper bound is below"
+            f" minus the margin, {consecutive} blocks in a row); waiting for that missed 94 % of"
+            " releases with 1.5 times and 49 % of those with twice the errors at 50 requests a"
+            " second: use judge sequential for rolling back",
+        )
+    if isinstance(judge, Threshold) and 0 < judge.max < 1:
+        wanted = ceil(EXPECTED_AT_LIMIT / judge.max - 1e-9)
+        if judge.min_events < wanted and on_fail is OnFail.ROLLBACK:
+            found.warn(
+                "MinEventsLow",
+                f"{path}: guard {name} judges a limit of {judge.max:.4g} by {judge.min_events}"
+                f" events; below {wanted} ({EXPECTED_AT_LIMIT} divided by the limit) luck decides:"
+                " thresholds rolled back 26 to 75 % of good releases at 2 and 50 requests a second"
+                " in simulation; raise minEvents, or use judge sequential",
             )
 
 
 def judge_of(spec: ApiGuard) -> JudgeSpec:
     """Return the judge; one that this version does not have is named."""
-    threshold = spec.judge.threshold
-    if threshold is not None:
-        return Threshold(
-            max=parse_percent(threshold.max),
-            window=parse_duration(threshold.window),
-            min_events=threshold.min_events,
+    judge = spec.judge
+    if (one := judge.threshold) is not None:
+        return Threshold(parse_percent(one.max), parse_duration(one.window), one.min_events)
+    if (two := judge.relative) is not None:
+        return Relative(parse_ratio(two.max_ratio), parse_duration(two.window), two.min_events)
+    if (three := judge.sequential) is not None:
+        return Sequential(
+            parse_percent(three.tolerance), overdispersion=parse_ratio(three.overdispersion)
         )
-    for name in type(spec.judge).model_fields:
-        if getattr(spec.judge, name) is not None:
-            return Unsupported(camel(name))
+    if judge.non_inferiority is not None:
+        return NonInferiority(parse_percent(judge.non_inferiority.margin))
+    if judge.sequential_mean is not None:
+        return SequentialMean(parse_margin(judge.sequential_mean.margin))
+    if judge.absolute is not None:
+        return Absolute(parse_percent(judge.absolute.max))
+    if judge.negative_control is not None:
+        return NegativeControl()
+    if judge.sample_ratio is not None:
+        return SampleRatio()
     return Unsupported("none")
 
 

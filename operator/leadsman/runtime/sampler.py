@@ -17,21 +17,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leadsman.adapters.presets.arms import Arms
-from leadsman.adapters.presets.question import router_total, shape_of
+from leadsman.adapters.presets.question import router_total
 from leadsman.adapters.presets.shape import QueryInvalidError, Shape
+from leadsman.core.evidence import place
 from leadsman.core.policies.shifting import SHARE_EVENTS
 from leadsman.core.spec import GuardSpec
+from leadsman.core.status import GuardStatus, Status
+from leadsman.guards.gathering import GATHERING
+from leadsman.guards.judges import Absolute
+from leadsman.guards.memory import Place
 from leadsman.guards.windows import ArmCounts, Reading
 from leadsman.ports import Clock, MetricsSource
-from leadsman.runtime.sampling.evidence import (
-    KEEP_MORE,
-    Part,
-    Tally,
-    Watch,
-    new_tally,
-    window_of,
-)
+from leadsman.runtime.sampling.derived import Wanted, wanted_of
+from leadsman.runtime.sampling.evidence import Tally, new_tally
+from leadsman.runtime.sampling.ledger import BACK, Ledger
 from leadsman.runtime.sampling.poller import Key, Poller
+from leadsman.runtime.sampling.watching import KEEP_MORE, Part, Watch, counted_to, window_of
 
 _ROUTER_KEEP = 120.0
 _SHARE_SPANS = (5.0, 15.0, 60.0)
@@ -50,7 +51,8 @@ class Sampler:
 
     `open_source` returns a source by its name, or None if there is none; it is called once for each
     name until `forget_source`. `queries_per_second` is the most for one source; a source that has
-    an attribute of that name lowers it for itself.
+    an attribute of that name lowers it for itself. `remembered` returns the newest decided status
+    of a Rollout: the evidence that its guards go on from.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Sampler:
         open_source: Callable[[str], MetricsSource | None],
         on_reading: Callable[[Key], None],
         queries_per_second: float = 4.0,
+        remembered: Callable[[Key], Status | None] = lambda _: None,
     ) -> None:
         self._clock = clock
+        self._remembered = remembered
         self._open_source = open_source
         self._on_reading = on_reading
         self._rate = queries_per_second
@@ -144,8 +148,15 @@ class Sampler:
         if poller is not None and part is not None:
             for watch in part.watches:
                 if watch.guard == guard:
-                    return watch.reading(self._clock.now())
+                    counted = None if watch.ledger is None else self._counted(key).get(guard.name)
+                    return watch.reading(self._clock.now(), counted)
         return Reading(guard.name, (), (), "SourceMissing", None)
+
+    def _counted(self, key: Key) -> dict[str, GuardStatus]:
+        """What the core remembers of a Rollout's guards, by name."""
+        status = self._remembered(key)
+        attempt = None if status is None else status.attempt
+        return {} if attempt is None else {guard.name: guard for guard in attempt.guards}
 
     def _watches(self, key: Key) -> list[Watch]:
         found = list(self._missing.get(key, {}).values())
@@ -168,7 +179,7 @@ class Sampler:
                     sentence = f"there is no MetricsSource {name}"
                     missing[guard.name] = Watch(guard, None, "SourceMissing", sentence)
                 continue
-            part = self._part(wanted, guards, poller.parts.get(key), name == router)
+            part = self._part(key, wanted, guards, poller.parts.get(key), name == router)
             poller.parts[key] = part
             poller.changed()
         self._missing[key] = missing
@@ -177,40 +188,48 @@ class Sampler:
                 poller.changed()
 
     def _part(
-        self, wanted: _Subscription, guards: list[GuardSpec], before: Part | None, router: bool
+        self,
+        key: Key,
+        wanted: _Subscription,
+        guards: list[GuardSpec],
+        before: Part | None,
+        router: bool,
     ) -> Part:
+        if before is not None and before.since != wanted.since:
+            before = None
         kept = {tally.shape: tally for tally in before.tallies()} if before else {}
-        if before is None or before.since != wanted.since:
-            kept = {}
         told = {watch.guard: watch for watch in before.watches} if before else {}
+        status = self._remembered(key)
+        where = Place() if status is None else place(status)
+        counted = self._counted(key)
         part = Part(wanted.since)
-        longest: dict[Shape, float] = {}
-        shapes: list[tuple[GuardSpec, Shape | None, str]] = []
+        needs: dict[Shape, _Need] = {}
+        shapes: list[tuple[GuardSpec, Wanted | None, str]] = []
         for guard in guards:
-            shape, sentence = _shape(guard, wanted.arms)
-            shapes.append((guard, shape, sentence))
-            if shape is not None:
-                longest[shape] = max(longest.get(shape, 0.0), window_of(guard) + KEEP_MORE)
+            found, sentence = _wanted(guard, wanted.arms)
+            shapes.append((guard, found, sentence))
+            if found is not None:
+                begin = _begin(guard, wanted.since, told.get(guard), counted.get(guard.name))
+                for shape in (found.whole, *found.slices):
+                    needs.setdefault(shape, _Need()).take(window_of(guard) + KEEP_MORE, begin)
         total = _router(wanted.arms) if router else None
         if total is not None:
-            longest[total] = max(longest.get(total, 0.0), _ROUTER_KEEP)
+            needs.setdefault(total, _Need()).take(_ROUTER_KEEP, float("inf"))
         tallies = {
-            shape: self._tally(shape, wanted.since, keep, kept) for shape, keep in longest.items()
+            shape: self._tally(shape, wanted.since, need, kept) for shape, need in needs.items()
         }
-        for guard, shape, sentence in shapes:
-            tally = tallies[shape] if shape is not None else None
-            watch = Watch(guard, tally, "" if tally else "QueryInvalid", sentence)
-            if guard in told:
-                watch.told, watch.told_at = told[guard].told, told[guard].told_at
+        for guard, found, sentence in shapes:
+            watch = _watch(guard, found, sentence, tallies, wanted.since, told, counted, where)
             part.watches.append(watch)
         part.router = tallies[total] if total is not None else None
         return part
 
-    def _tally(self, shape: Shape, since: float, keep: float, kept: dict[Shape, Tally]) -> Tally:
+    def _tally(self, shape: Shape, since: float, need: _Need, kept: dict[Shape, Tally]) -> Tally:
         tally = kept.get(shape)
-        if tally is not None and tally.keep >= keep:
+        if tally is not None and tally.keep >= need.keep:
             return tally
-        return new_tally(shape, since, keep, self._clock.now())
+        now = self._clock.now()
+        return new_tally(shape, since, need.keep, now, max(need.begin, now - BACK))
 
     def _poller(self, name: str) -> Poller | None:
         poller = self._pollers.get(name)
@@ -224,11 +243,75 @@ class Sampler:
         return poller
 
 
-def _shape(guard: GuardSpec, arms: Arms) -> tuple[Shape | None, str]:
+@dataclass(slots=True)
+class _Need:
+    """How long counts are kept, and from when on they are needed."""
+
+    keep: float = 0.0
+    begin: float = float("inf")
+
+    def take(self, keep: float, begin: float) -> None:
+        self.keep, self.begin = max(self.keep, keep), min(self.begin, begin)
+
+
+def _wanted(guard: GuardSpec, arms: Arms) -> tuple[Wanted | None, str]:
     try:
-        return shape_of(guard.query, arms), ""
+        return wanted_of(guard, arms), ""
     except QueryInvalidError as error:
         return None, str(error)
+
+
+def _begin(
+    guard: GuardSpec, since: float, before: Watch | None, counted: GuardStatus | None
+) -> float:
+    """From when on blocks are needed: what was counted already is not read back."""
+    if not isinstance(guard.judge, GATHERING):
+        return float("inf")
+    if before is not None and before.ledger is not None:
+        return max(since, min(ledger.end for ledger in before.ledgers()))
+    ends = [counted_to(counted, part) for part in ("", *guard.slices)]
+    return max(since, min(ends))
+
+
+def _watch(
+    guard: GuardSpec,
+    found: Wanted | None,
+    sentence: str,
+    tallies: dict[Shape, Tally],
+    since: float,
+    told: dict[GuardSpec, Watch],
+    counted: dict[str, GuardStatus],
+    where: Place,
+) -> Watch:
+    """A guard's watch, which goes on from the one before or from what the core remembers."""
+    if found is None:
+        return Watch(guard, None, "QueryInvalid", sentence)
+    watch = Watch(guard, tallies[found.whole])
+    before = told.get(guard)
+    if before is not None:
+        watch.told, watch.told_at = before.told, before.told_at
+    if not isinstance(guard.judge, GATHERING):
+        return watch
+    watch.place = where
+    if before is not None and before.ledger is not None:
+        watch.ledger, watch.slices = before.ledger, before.slices
+        watch.running, watch.fresh = before.running, before.fresh
+        for ledger, shape in zip(watch.ledgers(), (found.whole, *found.slices), strict=False):
+            ledger.move_to(tallies[shape])
+        return watch
+    watch.running = counted.get(guard.name)
+    ledgers = [
+        Ledger(
+            tallies[shape],
+            max(since, counted_to(watch.running, part)),
+            alone=isinstance(guard.judge, Absolute),
+            scale=found.scale,
+        )
+        for shape, part in zip((found.whole, *found.slices), ("", *guard.slices), strict=True)
+    ]
+    watch.ledger, watch.slices = ledgers[0], tuple(ledgers[1:])
+    watch.fresh = tuple([] for _ in ledgers)
+    return watch
 
 
 def _recent(canary: ArmCounts, stable: ArmCounts, last: float) -> tuple[int, int]:

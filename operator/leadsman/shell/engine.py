@@ -26,6 +26,7 @@ class ReleaseEngine:
             sources.open,
             self._evidence,
             queries_per_second=settings.source_queries_per_second,
+            remembered=lambda key: self._reconciler.remembered(key),
         )
         store.on_source = self._sampler.forget_source
         recorder: Recorder = NoRecorder()

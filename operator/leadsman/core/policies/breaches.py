@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp, log
 
+from leadsman.core.evidence import exposure
 from leadsman.core.observation import Fault, Role
 from leadsman.core.spec import Absence, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading
 from leadsman.core.view import View, need_of, owned
+from leadsman.guards.verdict import Figures
 
 REFUSING = frozenset(
     {
@@ -73,10 +76,14 @@ def target_lost(view: View) -> Breach | None:
 
 def guard_failed(view: View) -> Breach | None:
     """A guard fails, its trigger has fired and its `onFail` is Rollback."""
-    fired = view.evidence.fired
-    if not fired:
+    evidence = view.evidence
+    if not evidence.fired:
         return None
-    return Breach("GuardFailed", "; ".join(describe(guard) for guard in fired[:3]))
+    message = "; ".join(describe(guard) for guard in evidence.fired[:3])
+    requests, failed = exposure(evidence.guards)
+    if failed:
+        message += f"; {failed} of the canary's {requests} requests failed in all"
+    return Breach("GuardFailed", f"emergency: {message}" if evidence.emergency else message)
 
 
 def canary_crashed(view: View) -> Breach | None:
@@ -173,15 +180,41 @@ def inconclusive_too_long(view: View) -> Breach | None:
 
 
 def describe(guard: GuardStatus) -> str:
-    """A guard's finding in words: name, verdict, value against limit, events."""
+    """A guard's finding in words: name, verdict, value against limit, events; or the evidence."""
+    name = f"{guard.name}, slice {guard.slice}" if guard.slice else guard.name
+    figures = guard.figures
+    if figures is not None:
+        return f"guard {name}: {guard.verdict} ({guard.reason}), {told(guard.value, figures)}"
     if guard.value is None or guard.limit is None:
-        return f"guard {guard.name}: {guard.verdict} ({guard.reason})"
+        return f"guard {name}: {guard.verdict} ({guard.reason})"
     return (
-        f"guard {guard.name}: {guard.value:.2%} of {guard.events} requests, limit {guard.limit:.2%}"
+        f"guard {name}: {guard.value:.2%} of {guard.events} requests, limit {guard.limit:.2%}"
         if guard.verdict == "Fail"
-        else f"guard {guard.name}: {guard.verdict} ({guard.reason}),"
+        else f"guard {name}: {guard.verdict} ({guard.reason}),"
         f" {guard.value:.2%} of {guard.events} requests, limit {guard.limit:.2%}"
     )
+
+
+def told(value: float | None, figures: Figures) -> str:
+    """The figures of a statistic in a few words; `value` is the canary's share, if it is one."""
+    share = figures.kind != "mean"
+    parts = [] if value is None else [f"canary {value:.3%}"]
+    if figures.stable is not None:
+        parts.append(f"stable {figures.stable:.3%}" if share else f"stable {figures.stable:.6g}")
+    if figures.estimate is not None and figures.kind != "share":
+        shown = f"{figures.kind} {figures.estimate:.3g}"
+        if figures.low is not None and figures.high is not None:
+            shown += f" ({figures.low:.3g} to {figures.high:.3g})"
+        parts.append(shown)
+    if figures.log_e is not None and figures.log_limit is not None:
+        parts.append(f"evidence {_e_value(figures.log_e)} of {_e_value(figures.log_limit)}")
+    if figures.information is not None and figures.information < 1:
+        parts.append(f"{figures.information:.0%} of the evidence that a stage needs")
+    return ", ".join(parts)
+
+
+def _e_value(log_e: float) -> str:
+    return f"{exp(log_e):.3g}" if log_e < 100 else f"1e{log_e / log(10):.0f}"
 
 
 def stable_carries(view: View) -> bool:

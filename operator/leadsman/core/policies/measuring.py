@@ -11,11 +11,14 @@ from dataclasses import replace
 from leadsman.core.actions import Emit
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.policies.breaches import describe
-from leadsman.core.policies.shifting import PREPARE_SECONDS
-from leadsman.core.spec import Absence, Contract, OnInconclusive
+from leadsman.core.policies.shifting import PREPARE_SECONDS, share_plausible, share_told
+from leadsman.core.spec import Absence, Contract, OnFail, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading, Status
 from leadsman.core.view import View, fresh_stage
 from leadsman.guards.verdict import Reason, Verdict
+
+GATHER_SECONDS = 60.0
+"""So often at least a pass takes over what was gathered, so that a restart loses little."""
 
 BLIND_PATIENCE = 5.0
 """Seconds without data after which a stage says that it holds."""
@@ -36,15 +39,26 @@ def measure(view: View) -> Decision | None:
     attempt = view.attempt
     if not _measuring(view) or attempt is None:
         return None
+    thawed = thaw(view)
+    if thawed is not None:
+        return view.act(
+            "measure",
+            "Progressing",
+            f"stage {attempt.stage.name}: the guards see again, and the hold goes on",
+            status=thawed,
+            persist=Persist.SOON,
+        )
     status = view.with_guards()
     persist = _persist(view.contract, attempt.guards, view.evidence.guards)
-    due = attempt.stage.due_at or view.now
+    due = _due(view)
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
     told = [guard for guard in keeping if _worth_telling(guard, view.now)]
     if told and not _holds_already(view.status):
         persist = Persist.SOON
     if view.now < due:
         wake = min(due, *_turning_points(view)) if view.evidence.holding else due
+        if view.gathers:
+            wake = min(wake, view.now + GATHER_SECONDS)
         if view.now < due - PREPARE_SECONDS < wake:
             wake = due - PREPARE_SECONDS
         if told:
@@ -64,15 +78,60 @@ def measure(view: View) -> Decision | None:
             status=status,
             persist=persist,
         )
+    waiting = _waiting(view, keeping)
+    if waiting is not None:
+        reason, message = waiting
+        if not _holds_already(view.status):
+            persist = Persist.SOON
+        until = max(min(_turning_points(view), default=view.now + 60), view.now + 0.01)
+        return view.wait("measure", reason, message, until=until, status=status, persist=persist)
+    return None
+
+
+def _due(view: View) -> float:
+    """When the hold is over: time in which nothing was seen for longer than allowed is no hold."""
+    attempt, blind = view.attempt, view.evidence.no_data_since
+    if attempt is None or attempt.stage.due_at is None:
+        return view.now
+    frozen_from = None if blind is None else blind + view.contract.freeze_after
+    if frozen_from is None or view.now <= frozen_from:
+        return attempt.stage.due_at
+    return attempt.stage.due_at + (view.now - frozen_from)
+
+
+def thaw(view: View) -> Status | None:
+    """The status in which the time that was frozen is added to the hold; None if none was.
+
+    It is added once, when the guards see again.
+    """
+    attempt = view.attempt
+    if attempt is None or attempt.stage.due_at is None or not view.evidence.guards:
+        return None
+    holding = {spec.name for spec in view.contract.guards if spec.on_fail is not OnFail.WARN}
+    before = [
+        guard.no_data_since
+        for guard in attempt.guards
+        if guard.no_data_since is not None
+        and guard.reason != Reason.NO_TRAFFIC
+        and guard.name in holding
+    ]
+    if not before or view.evidence.no_data_since is not None:
+        return None
+    frozen = view.now - (min(before) + view.contract.freeze_after)
+    if frozen <= 0:
+        return None
+    stage = replace(attempt.stage, due_at=attempt.stage.due_at + frozen)
+    return view.with_attempt(stage=stage, guards=view.evidence.guards)
+
+
+def _waiting(view: View, keeping: list[GuardStatus]) -> tuple[str, str] | None:
+    """Why a stage whose hold is over waits: reason and message; None if it does not."""
     if keeping:
-        return view.wait(
-            "measure",
-            "Holding",
-            describe(keeping[0]),
-            until=max(min(_turning_points(view), default=view.now + 60), view.now + 0.01),
-            status=status,
-            persist=persist,
-        )
+        return "Holding", describe(keeping[0])
+    if view.evidence.warning and not _over(view):
+        return "Holding", f"close to its limit: {describe(view.evidence.warning[0])}"
+    if not share_plausible(view):
+        return "SampleRatioMismatch", share_told(view)
     return None
 
 
@@ -89,21 +148,22 @@ def _holds_already(status: Status) -> bool:
 
 def _waived(view: View, guard: GuardStatus) -> bool:
     """The contract lets the stage go on in spite of this guard, aloud."""
-    attempt, contract = view.attempt, view.contract
+    contract = view.contract
     if guard.no_data_since is not None:
         rule = contract.no_traffic if guard.reason == Reason.NO_TRAFFIC else contract.no_data
         return rule.action is Absence.PROCEED and view.now >= guard.no_data_since + rule.after
-    if guard.verdict != Verdict.INCONCLUSIVE or attempt is None:
+    if guard.verdict != Verdict.INCONCLUSIVE or guard.reason == Reason.JUDGE_UNSUPPORTED:
         return False
-    if guard.reason == Reason.JUDGE_UNSUPPORTED:
+    return _over(view)
+
+
+def _over(view: View) -> bool:
+    """The stage's `maxHold` is over, and the contract says aloud that it then goes on."""
+    attempt = view.attempt
+    if attempt is None or view.contract.on_inconclusive is not OnInconclusive.PROMOTE:
         return False
     since, limit = attempt.stage.measuring_since, view.stage.max_hold
-    return (
-        contract.on_inconclusive is OnInconclusive.PROMOTE
-        and limit is not None
-        and since is not None
-        and view.now >= since + limit
-    )
+    return limit is not None and since is not None and view.now >= since + limit
 
 
 def _turning_points(view: View) -> list[float]:
@@ -113,7 +173,12 @@ def _turning_points(view: View) -> list[float]:
         return []
     points: list[float] = []
     if evidence.no_data_since is not None:
-        rules = (BLIND_PATIENCE, contract.no_data.after, contract.step_back_after)
+        rules = (
+            BLIND_PATIENCE,
+            contract.no_data.after,
+            contract.freeze_after,
+            contract.step_back_after,
+        )
         points += [evidence.no_data_since + after for after in rules]
     if evidence.no_traffic_since is not None:
         traffic = (BLIND_PATIENCE, contract.no_traffic.after)

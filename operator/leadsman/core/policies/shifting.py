@@ -145,7 +145,8 @@ def raise_weight(view: View) -> Decision | None:
         if attempt.direction.name is Heading.ADVANCING
         else view.heading_for(Heading.ADVANCING),
         stage=replace(attempt.stage, commanded_at=view.now, wait_since=view.now),
-        guards=(),
+        # Windows begin anew under the new weight; what was gathered until now stays gathered.
+        guards=tuple(one for one in view.evidence.guards if one.evidence is not None),
     )
     number, total = attempt.stage.index + 1, len(view.stages)
     message = (
@@ -198,12 +199,10 @@ def arrival(view: View) -> Decision | None:
             status=view.with_guards(),
         )
     if not share_plausible(view):
-        share = view.seen.share
-        got = 100 * share.canary / share.total if share is not None and share.total else 0.0
         return view.wait(
             "arrival",
             "SampleRatioMismatch",
-            f"{attempt.weight} % commanded, {got:.1f} % arrived",
+            share_told(view),
             until=view.now + 1,
             status=view.with_guards(),
         )
@@ -229,3 +228,10 @@ def share_plausible(view: View) -> bool:
         return True
     wanted = attempt.weight / 100
     return abs(share.canary / share.total - wanted) <= max(SHARE_POINTS, SHARE_RATIO * wanted)
+
+
+def share_told(view: View) -> str:
+    """The commanded and the arrived share in words."""
+    attempt, share = view.attempt, view.seen.share
+    got = 100 * share.canary / share.total if share is not None and share.total else 0.0
+    return f"{attempt.weight if attempt is not None else 0} % commanded, {got:.1f} % arrived"

@@ -15,13 +15,15 @@ from leadsman.core.actions import (
     Unpin,
 )
 from leadsman.core.decision import Decision, Persist
+from leadsman.core.evidence import exposure, snapshot
 from leadsman.core.observation import Owner, Role
 from leadsman.core.policies.breaches import LOST_TARGET, REFUSING
 from leadsman.core.status import HISTORY, Attempt, Heading, Past, Refused, Status
 from leadsman.core.view import View, owned
+from leadsman.guards.verdict import Level
 
 _AT_ONCE = frozenset({"Superseded", "Reverted", "Deleted"}) | LOST_TARGET
-"""Reasons that end `scaleDownDelay`: somebody is waiting for the place."""
+"""Reasons that end `scaleDownDelay`: somebody is waiting for the place. An emergency does too."""
 
 
 def unwind(view: View) -> Decision | None:
@@ -48,7 +50,12 @@ def _delayed(view: View, attempt: Attempt) -> Decision | None:
     """Weight 0 settles; then the pods stay for `scaleDownDelay`, unless somebody waits for it."""
     settle = view.plan.settle if attempt.max_weight > 0 else 0.0
     delay = view.plan.scale_down_delay if attempt.max_weight > 0 else 0.0
-    at_once = attempt.direction.reason in _AT_ONCE or view.spec.deleting or not view.at_attempt
+    at_once = (
+        attempt.direction.reason in _AT_ONCE
+        or view.spec.deleting
+        or not view.at_attempt
+        or any(guard.level == Level.EMERGENCY for guard in attempt.guards)
+    )
     down_at = attempt.direction.since + (settle if at_once else max(settle, delay))
     if view.now >= down_at or not owned(view.canary_set):
         return None
@@ -147,7 +154,13 @@ def _finish(view: View, attempt: Attempt) -> Decision:
         status = replace(
             status,
             refused=Refused(
-                attempt.revision, attempt.template, word, attempt.direction.message, view.now
+                attempt.revision,
+                attempt.template,
+                word,
+                attempt.direction.message,
+                view.now,
+                snapshot(attempt.guards),
+                *exposure(attempt.guards),
             ),
         )
     if reason in LOST_TARGET:

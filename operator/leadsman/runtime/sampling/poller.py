@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 
 from leadsman.ports import Clock, MetricsSource
 from leadsman.runtime.sampling.budget import Budget
-from leadsman.runtime.sampling.evidence import Part, Tally
+from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.group import Group
 from leadsman.runtime.sampling.plan import Family, family_of
+from leadsman.runtime.sampling.watching import Part
 
 Key = tuple[str, str]
 """A Rollout: namespace and name."""

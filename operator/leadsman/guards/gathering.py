@@ -1,0 +1,150 @@
+"""Judges that gather evidence: block by block, remembered from pass to pass and over restarts.
+
+A window is forgotten when it has been judged; what these judges count stays counted. `gather` puts
+the new blocks on top of what is remembered, `conclude` says what that shows, `figures_of` what
+people read of it. All are pure, and a block that was counted already changes nothing, so the same
+reading can be judged twice.
+
+Fail is decided by what was counted and by nothing else: a source that goes silent afterwards does
+not take it back. Everything short of Fail needs data that are there now.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeGuard
+
+from leadsman.guards import band, bounds, ratios, splits
+from leadsman.guards.judges import (
+    Absolute,
+    Gathering,
+    JudgeSpec,
+    NegativeControl,
+    NonInferiority,
+    SampleRatio,
+    Sequential,
+    SequentialMean,
+    reason_of,
+)
+from leadsman.guards.memory import Gathered, Memory, Place, State
+from leadsman.guards.verdict import Figures, Judged, Level, Reason, Verdict
+from leadsman.guards.windows import Block, Reading
+
+
+class Method(Protocol):
+    """One family of statistics: the module of its judges has these functions."""
+
+    def start(self, spec: Any, place: Place) -> State:
+        """No evidence yet."""
+        ...
+
+    def step(self, spec: Any, place: Place, state: State, block: Block) -> State:
+        """Add a block; one that was counted changes nothing."""
+        ...
+
+    def fails(self, spec: Any, place: Place, state: State) -> bool:
+        """Whether harm is shown."""
+        ...
+
+    def judged(self, spec: Any, place: Place, memory: Memory) -> tuple[Verdict, Reason, bool]:
+        """Verdict and reason where no harm is shown, and whether it is close to that."""
+        ...
+
+    def limit(self, spec: Any, memory: Memory) -> float | None:
+        """The share that would just be tolerated."""
+        ...
+
+    def figures(self, spec: Any, place: Place, memory: Memory) -> Figures:
+        """What people read about the evidence."""
+        ...
+
+
+_RATIOS: Method = ratios
+_BOUNDS: Method = bounds
+_SPLITS: Method = splits
+_METHODS: dict[type, Method] = {
+    Sequential: _RATIOS,
+    NegativeControl: _RATIOS,
+    Absolute: _BOUNDS,
+    NonInferiority: _BOUNDS,
+    SequentialMean: _BOUNDS,
+    SampleRatio: _SPLITS,
+}
+_START = Gathered()
+
+GATHERING = (Sequential, NonInferiority, SequentialMean, Absolute, NegativeControl, SampleRatio)
+"""The judges of this module, for isinstance."""
+
+
+def gathers(spec: JudgeSpec) -> TypeGuard[Gathering]:
+    """Whether a judge gathers evidence; several times as fast as isinstance, in every pass."""
+    return type(spec) in _METHODS
+
+
+def gather(spec: Gathering, place: Place, before: Gathered, blocks: tuple[Block, ...]) -> Gathered:
+    """Put blocks, oldest first, on top of what was gathered before; the same object if none counts.
+
+    Evidence of another kind of judge is dropped.
+    """
+    method = _METHODS[type(spec)]
+    memory, row, since = before
+    for block in blocks:
+        if memory is None:
+            picture = (
+                band.RatioBand() if isinstance(spec, Sequential) and not place.sliced else None
+            )
+            memory = Memory(0.0, 0, 0.0, 0.0, 0.0, 0.0, method.start(spec, place), picture)
+        if block.start < memory.at or not block.at > block.start:
+            continue
+        state = method.step(spec, place, memory.state, block)
+        picture = memory.band
+        if picture is not None and isinstance(spec, Sequential):
+            picture = band.update(ratios.settings_of(spec, place.retry), picture, block)
+        memory = Memory(
+            block.at,
+            memory.blocks + 1,
+            memory.canary + block.canary,
+            memory.canary_bad + block.canary_bad,
+            memory.stable + block.stable,
+            memory.stable_bad + block.stable_bad,
+            state,
+            picture,
+        )
+        failing = method.fails(spec, place, state)
+        row = row + 1 if failing else 0
+        since = (block.at if since is None else since) if failing else None
+    return before if memory is before.memory else Gathered(memory, row, since)
+
+
+def conclude(spec: Gathering, place: Place, found: Gathered, reading: Reading) -> Judged:
+    """Say what the evidence shows, given what is known now."""
+    memory, last = found.memory, reading.last_sample
+    if memory is not None and found.row:
+        return _shown(spec, memory, Verdict.FAIL, Reason.HARM_DETECTED, Level.CRITICAL, last)
+    if reading.error:
+        return Judged(Verdict.NO_DATA, reason_of(reading.error), None, None, 0, last)
+    if not reading.canary or reading.canary[-1].total <= 0:
+        return Judged(Verdict.NO_DATA, Reason.NO_TRAFFIC, None, None, 0, last)
+    if memory is None:
+        return Judged(Verdict.INCONCLUSIVE, Reason.WARMING_UP, None, None, 0, last)
+    verdict, reason, near = _METHODS[type(spec)].judged(spec, place, memory)
+    return _shown(spec, memory, verdict, reason, Level.WARNING if near else Level.NONE, last)
+
+
+def figures_of(spec: Gathering, place: Place, memory: Memory | None) -> Figures | None:
+    """Return the figures of the evidence for people; None before there is any."""
+    return None if memory is None else _METHODS[type(spec)].figures(spec, place, memory)
+
+
+def _shown(
+    spec: Gathering,
+    memory: Memory,
+    verdict: Verdict,
+    reason: Reason,
+    level: Level,
+    last: float | None,
+) -> Judged:
+    value: float | None = None
+    if memory.canary > 0 and not isinstance(spec, SequentialMean):
+        value = min(1.0, memory.canary_bad / memory.canary)
+    limit = _METHODS[type(spec)].limit(spec, memory)
+    return Judged(verdict, reason, value, limit, int(memory.canary), last, level)
