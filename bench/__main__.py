@@ -87,6 +87,8 @@ ROUND = (
     "round_3400_shared_percent",
     "round_3400_breach_seconds",
 )
+STATISTICS = frozenset(LIMITS) - {LOCAL, *ROUND} - {key for theme in THEMES for key in theme.keys}
+"""Simulated, without a cluster."""
 
 
 def main() -> int:
@@ -100,6 +102,10 @@ def main() -> int:
         from bench import decide
 
         figures[LOCAL] = decide.measure()
+    if not wanted.isdisjoint(STATISTICS):
+        from bench import statistics
+
+        figures.update(statistics.measure(wanted & STATISTICS))
     if not wanted.isdisjoint(ROUND):
         from bench import round3400
 

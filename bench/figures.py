@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Held = Literal["p50", "p95", "max", "min", "sum"]
+from leadsman.guards.intervals import wilson
+
+Held = Literal["p50", "p95", "max", "min", "sum", "mean", "share"]
+"""`share`: the mean of samples that are 0 or 100, held with its interval: the upper 95 % bound may
+exceed the limit by three tenths of it at most."""
+
+SLACK = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,36 @@ LIMITS: dict[str, Limit] = {
             "round_3400_shared_percent", "%", "min", 70, "guards that needed no query more", ">="
         ),
         Limit("round_3400_breach_seconds", "s", "max", 5, "a breach readable to told, meanwhile"),
+        Limit("guard_decision_microseconds", "µs", "p95", 50, "a block of a sequential guard"),
+        *(
+            Limit(f"false_rollback_{rps}rps", "%", "share", 1, "good releases, 5-10-25-50 %")
+            for rps in (2, 50, 2000)
+        ),
+        *(
+            Limit(f"false_rollback_noise_{rps}rps", "%", "share", 5, "arm noise 0.3, calibrated")
+            for rps in (50, 2000)
+        ),
+        Limit("gap_false_rollback", "%", "share", 1, "5 min without data in each stage"),
+        Limit("harm_x2_50rps", "requests", "mean", 20, "failed beyond a good release"),
+        Limit("harm_x2_2000rps", "requests", "mean", 25, "failed beyond a good release"),
+        Limit("miss_x2_50rps", "%", "share", 1, "twice the errors, promoted"),
+        Limit("miss_x1_5_2000rps", "%", "share", 1, "1.5 times the errors, promoted"),
+        *(
+            Limit(f"{rule}_{what}", "%", "share", None, f"the same by {words}")
+            for rule, words in (
+                ("failure_limit", "four failed measurements of a threshold"),
+                ("consecutive", "three failed measurements in a row"),
+                ("lower_bound", "a lower bound below 0 in three windows"),
+            )
+            for what in (
+                "false_rollback_2rps",
+                "false_rollback_50rps",
+                "false_rollback_2000rps",
+                "miss_x2_50rps",
+                "miss_x1_5_2000rps",
+            )
+        ),
+        Limit("simulate_per_second_core", "1/s", "p50", 60, "releases of 40 minutes", ">="),
         Limit("cold_start_seconds", "s", "max", None, "bare cluster to the first 200"),
     )
 }
@@ -95,12 +131,24 @@ class Figure:
                 return min(self.samples)
             case "sum":
                 return math.fsum(self.samples)
+            case "mean" | "share":
+                return math.fsum(self.samples) / len(self.samples)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of a share (Wilson), in percent."""
+        if self.limit.held != "share":
+            return None
+        low, high = wilson(sum(one > 0 for one in self.samples), len(self.samples))
+        return 100 * low, 100 * high
 
     @property
     def ok(self) -> bool:
         """Whether the promise is kept."""
         if self.limit.limit is None:
             return True
+        if self.interval is not None and self.interval[1] > SLACK * self.limit.limit:
+            return False
         if self.limit.sense == "<=":
             return self.value <= self.limit.limit
         return self.value >= self.limit.limit
@@ -117,6 +165,8 @@ class Figure:
             "p95": _rounded(percentile(self.samples, 95)),
             "max": _rounded(max(self.samples)),
         }
+        if self.interval is not None:
+            found["interval"] = [_rounded(bound) for bound in self.interval]
         return {**found, "note": self.note} if self.note else found
 
 

@@ -1,0 +1,188 @@
+"""The pictures and the figures of docs/verdicts.md, from simulations and bench/results.json.
+
+`python -m bench.pictures` writes docs/images/evidence-*.svg and rules.svg, and the table between
+the marks of the page. The same seeds give the same bytes, so a changed picture means that decisions
+have changed.
+"""
+
+from __future__ import annotations
+
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from bench.figures import LIMITS
+from bench.statistics import terms
+from leadsman.cli.chart import BAND, FAINT, GRID, INK, LIMIT, Chart, Point, draw
+from leadsman.guards.gathering import figures_of
+from leadsman.guards.judges import Sequential
+from leadsman.guards.memory import Place
+from leadsman.simulation.release import START, Release, horizon
+from leadsman.simulation.traffic import Traffic
+
+LIMIT_LOG = log(100)
+"""One guard with the whole budget of 1 %."""
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+RESULTS = Path(__file__).with_name("results.json")
+ROWS = (
+    ("Leadsman, sequential", ""),
+    ("four failed measurements", "failure_limit_"),
+    ("three failures in a row", "consecutive_"),
+    ("lower bound below 0, three windows", "lower_bound_"),
+)
+COLUMNS = (
+    ("2 requests/s, good", "false_rollback_2rps"),
+    ("50, good", "false_rollback_50rps"),
+    ("2,000, good", "false_rollback_2000rps"),
+    ("50, twice the errors", "miss_x2_50rps"),
+    ("2,000, 1.5 times", "miss_x1_5_2000rps"),
+)
+
+
+def course(traffic: Traffic, seed: str) -> tuple[list[Point], list[tuple[float, str]]]:
+    """The evidence of one release, block by block, and when its weights began."""
+    made = terms()
+    release = Release(made, traffic, seed, horizon(made))
+    points: list[Point] = []
+    stages: list[tuple[float, str]] = []
+    judge = made.contract.guards[0].judge
+    assert isinstance(judge, Sequential)
+    ended = None
+    while ended is None:
+        ended = release.step()
+        attempt = release.status.attempt
+        if attempt is not None and attempt.weight:
+            label = f"{attempt.max_weight} %"
+            if label not in {known for _, known in stages}:
+                stages.append((release.now - START, label))
+        for one in release.guards:
+            figures = figures_of(judge, Place(), one.evidence)
+            if one.evidence is None or figures is None or figures.log_e is None:
+                continue
+            at = one.evidence.at - START
+            if not points or points[-1].at < at:
+                points.append(Point(at, figures.log_e, figures.estimate, figures.low, figures.high))
+    return points, stages
+
+
+def evidence() -> dict[str, str]:
+    """A bad release, and many good ones."""
+    bad, stages = course(Traffic(rps=50, ratio=2.0), "picture/7")
+    good, good_stages = course(Traffic(rps=50), "picture/good")
+    others = [course(Traffic(rps=50), f"picture/{number}")[0] for number in range(24)]
+    return {
+        "evidence-bad.svg": draw(
+            Chart("A canary with twice stable's errors", bad, LIMIT_LOG, 1.0, stages)
+        ),
+        "evidence-good.svg": draw(
+            Chart(
+                "A canary as good as stable, and two dozen others (grey)",
+                good,
+                LIMIT_LOG,
+                1.0,
+                good_stages,
+                others,
+            )
+        ),
+    }
+
+
+def rules(results: dict[str, Any]) -> str:
+    """A table of bars: how often each rule is wrong. Raises KeyError where nothing is measured."""
+    left, top, row, wide = 236, 74, 42, 116
+    width, height = left + wide * len(COLUMNS) + 16, top + row * len(ROWS) + 14
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        f' width="{width}" height="{height}" font-family="system-ui, sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="14" y="24" font-size="14" font-weight="600" fill="{INK}">'
+        "How often a rule is wrong: good releases rolled back, bad ones promoted</text>",
+    ]
+    for index, (head, _) in enumerate(COLUMNS):
+        x = left + index * wide
+        parts.append(f'<text x="{x}" y="{top - 14}" fill="{FAINT}">{escape(head)}</text>')
+    for number, (name, prefix) in enumerate(ROWS):
+        y = top + number * row
+        parts.append(f'<text x="14" y="{y + 16}" fill="{INK}">{escape(name)}</text>')
+        for index, (_, key) in enumerate(COLUMNS):
+            value = float(results[prefix + key]["value"])
+            x = left + index * wide
+            bar = (wide - 18) * value / 100
+            colour = BAND if not prefix else LIMIT
+            parts.append(
+                f'<rect x="{x}" y="{y + 20}" width="{wide - 18}" height="9" fill="{GRID}"/>'
+            )
+            parts.append(
+                f'<rect x="{x}" y="{y + 20}" width="{bar:.1f}" height="9" fill="{colour}"/>'
+            )
+            parts.append(f'<text x="{x}" y="{y + 16}" fill="{INK}">{value:.3g} %</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+FIGURES = (
+    ("good releases rolled back, 2 requests/s", "false_rollback_2rps"),
+    ("good releases rolled back, 50 requests/s", "false_rollback_50rps"),
+    ("good releases rolled back, 2,000 requests/s", "false_rollback_2000rps"),
+    ("the same at 50/s, five minutes without data in each stage", "gap_false_rollback"),
+    ("the same at 50/s, the arms differ by 30 %, tolerance 25 %", "false_rollback_noise_50rps"),
+    (
+        "the same at 2,000/s, the arms differ by 30 %, tolerance 25 %",
+        "false_rollback_noise_2000rps",
+    ),
+    ("twice the errors at 50/s, promoted", "miss_x2_50rps"),
+    ("1.5 times the errors at 2,000/s, promoted", "miss_x1_5_2000rps"),
+    ("twice the errors at 50/s: failed requests beyond a good release", "harm_x2_50rps"),
+    ("twice the errors at 2,000/s: failed requests beyond a good release", "harm_x2_2000rps"),
+)
+PAGE = IMAGES.parent / "verdicts.md"
+BEGIN, END = "<!-- figures: written by python -m bench.pictures -->", "<!-- /figures -->"
+
+
+def table(results: dict[str, Any]) -> str:
+    """The measured figures as a table in Markdown; what is not measured is left out."""
+    heads = [name for name, _ in ROWS]
+    lines = [f"| | {' | '.join(heads)} | promised |", f"|---|{'---|' * len(heads)}---|"]
+    for what, key in FIGURES:
+        if key not in results:
+            continue
+        cells = [
+            _cell(results[prefix + key]) if prefix + key in results else "" for _, prefix in ROWS
+        ]
+        limit = LIMITS[key]
+        lines.append(
+            f"| {what} | {' | '.join(cells)} | at most {limit.limit:g} {_unit(limit.unit)} |"
+        )
+    return "\n".join(lines)
+
+
+def _cell(one: dict[str, Any]) -> str:
+    text = f"{one['value']:.3g} {_unit(one['unit'])}"
+    low, high = one.get("interval", (None, None))
+    return text if low is None else f"{text} ({low:.2g} to {high:.2g})"
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "requests" else unit
+
+
+def main() -> None:
+    """Write what can be written."""
+    drawn = evidence()
+    results = json.loads(RESULTS.read_text())
+    wanted = {prefix + key for _, prefix in ROWS for _, key in COLUMNS}
+    assert wanted <= set(LIMITS)
+    if wanted <= set(results):
+        drawn["rules.svg"] = rules(results)
+    page = PAGE.read_text()
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    for name, text in drawn.items():
+        (IMAGES / name).write_text(text)
+        print(f"docs/images/{name}: {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""`explain`: the last decision of a record or a Rollout, in words, in a table, and as a chart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner, Result
+
+from leadsman.cli.chart import Chart, Point, draw
+from leadsman.cli.explain import REASONS
+from leadsman.cli.main import main
+from leadsman.core.decision import Decision
+from leadsman.core.observation import Observation
+from leadsman.core.spec import Contract, GuardSpec, OnInconclusive, Plan, RolloutSpec, Stage, Terms
+from leadsman.core.status import Status
+from leadsman.guards.judges import Sequential
+from leadsman.guards.verdict import Reason
+from leadsman.runtime.codec import encode_status
+from leadsman.runtime.recorder import FileRecorder
+from leadsman.simulation import release
+from leadsman.simulation.release import Release, horizon
+from leadsman.simulation.traffic import Traffic
+
+STAGES = tuple(Stage(f"{weight}", weight, 300.0, 300.0) for weight in (10, 50))
+TERMS = Terms(
+    Plan(STAGES),
+    Contract(
+        (GuardSpec("errors", Sequential(0.1, 0.01, 2)),), on_inconclusive=OnInconclusive.PROMOTE
+    ),
+)
+
+
+def leadsman(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+class Recorded(Release):
+    """A simulated release that decides every reading in full."""
+
+    def _quiet(self, *_: object) -> float:
+        return 0.0
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The decisions about a release with four times the errors, until it is rolled back."""
+    folder = tmp_path_factory.mktemp("records")
+    out = FileRecorder(folder)
+    decide = release.decide
+
+    def told(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> Decision:
+        decision = decide(spec, status, seen, now)
+        out.record(spec, status, seen, now, decision)
+        return decision
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release, "decide", told)
+        Recorded(TERMS, Traffic(rps=60, ratio=4.0), "explain", horizon(TERMS)).run()
+    out.close()
+    return folder
+
+
+def test_the_last_decision_of_records_is_told_with_its_counts_and_evidence(records: Path) -> None:
+    found = leadsman("explain", records)
+    assert found.exit_code == 0, found.output
+    for part in ("RollingBack", "GuardFailed", "errors", "Fail", "HarmDetected", "of 100"):
+        assert part in found.output, found.output
+    assert REASONS["HarmDetected"] in found.output
+
+
+def test_a_rollout_is_told_from_its_status(records: Path, tmp_path: Path) -> None:
+    last = max(records.glob("*.jsonl")).read_text().splitlines()[-1]
+    tree = json.loads(last)
+    assert tree["decision"]["why"]["policy"]
+    made = Recorded(TERMS, Traffic(rps=60), "status", horizon(TERMS))
+    for _ in range(12):
+        made.step()
+    body = {
+        "apiVersion": "leadsman.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "shop", "namespace": "team"},
+        "status": encode_status(made.status),
+    }
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps(body))
+    found = leadsman("explain", file)
+    assert found.exit_code == 0, found.output
+    for part in ("team/shop", "10 % of the traffic", "Inconclusive", "more evidence"):
+        assert part in found.output, found.output
+    piped = CliRunner().invoke(main, ["explain", "-"], input=json.dumps(body))
+    assert piped.output == found.output
+
+
+def test_the_chart_is_drawn_from_records_and_is_sound_xml(records: Path, tmp_path: Path) -> None:
+    file = tmp_path / "errors.svg"
+    found = leadsman("explain", records, "--plot", file)
+    assert found.exit_code == 0, found.output
+    text = file.read_text()
+    assert ET.fromstring(text).tag.endswith("svg")
+    for part in ("limit 100", "10 %", "accepted 1.1"):
+        assert part in text
+
+
+def test_a_chart_of_a_status_or_of_an_unknown_guard_is_refused(
+    records: Path, tmp_path: Path
+) -> None:
+    assert "no e-process" in leadsman("explain", records, "--plot", "x.svg", "--guard", "y").output
+    file = tmp_path / "shop.yaml"
+    file.write_text("{kind: Rollout, metadata: {name: shop}}")
+    assert "one moment" in leadsman("explain", file, "--plot", "x.svg").output
+
+
+def test_what_is_no_record_is_named_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.jsonl"
+    file.write_text("{}\n")
+    found = leadsman("explain", file)
+    assert found.exit_code == 1
+    assert "wrong.jsonl:1" in found.output
+
+
+def test_every_reason_has_words() -> None:
+    assert set(REASONS) >= {one.value for one in Reason}
+
+
+def test_a_chart_holds_extreme_evidence() -> None:
+    points = [Point(60.0, -700.0, 0.01, 0.0, float("inf")), Point(120.0, 900.0, 60.0, 0.1, 1e9)]
+    text = draw(Chart("a < b & c", points, 4.6))
+    assert ET.fromstring(text) is not None
+    assert "nan" not in text
+    assert "inf" not in text
+    with pytest.raises(ValueError, match="no evidence"):
+        draw(Chart("nothing", [], 4.6))

@@ -1,0 +1,145 @@
+"""Simulated releases end as the plan, the contract and the traffic say, by the core's decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import fsum
+
+import pytest
+
+from leadsman.core.spec import Contract, GuardSpec, OnInconclusive, Plan, Stage, Terms
+from leadsman.guards.judges import JudgeSpec, NegativeControl, Sequential, SequentialMean, Threshold
+from leadsman.simulation.many import outcomes, summarise
+from leadsman.simulation.release import Ending, Outcome, Release, horizon
+from leadsman.simulation.traffic import Traffic
+
+STAGES = tuple(Stage(f"{weight}", weight, 120.0, 120.0) for weight in (10, 50))
+
+
+SEQUENTIAL = Sequential(0.0, 0.01, 2)
+
+
+def terms(judge: JudgeSpec = SEQUENTIAL, end: OnInconclusive = OnInconclusive.PROMOTE) -> Terms:
+    return Terms(Plan(STAGES), Contract((GuardSpec("errors", judge),), on_inconclusive=end))
+
+
+def ran(made: Terms, traffic: Traffic, runs: int = 12, seed: str = "t") -> list[Outcome]:
+    return outcomes(made, traffic, runs, seed)
+
+
+def test_a_release_that_fails_its_requests_is_rolled_back_by_the_guard() -> None:
+    for one in ran(terms(), Traffic(rps=500, ratio=20.0)):
+        assert (one.ending, one.reason, one.guard) == (Ending.ROLLED_BACK, "GuardFailed", "errors")
+        assert one.weight == 10
+        assert one.excess > 0
+
+
+def test_a_good_release_is_promoted_when_its_stages_are_over() -> None:
+    found = ran(terms(), Traffic(rps=50))
+    assert {one.ending for one in found} == {Ending.PROMOTED}
+    # Two stages of 120 s, each after 5 s of settling; the first samples of a weight only begin.
+    assert all(250 <= one.seconds < 290 for one in found)
+
+
+def test_a_release_with_too_little_evidence_is_held_and_says_by_what() -> None:
+    found = ran(terms(end=OnInconclusive.HOLD), Traffic(rps=2), 3)
+    assert [(one.ending, one.guard, one.reason) for one in found] == [
+        (Ending.HELD, "errors", "InsufficientData")
+    ] * 3
+
+
+def test_a_threshold_guard_is_judged_by_its_windows() -> None:
+    made = terms(Threshold(0.05, 30.0, 100), OnInconclusive.HOLD)
+    traffic = Traffic(rps=100, interval=5.0)
+    assert {one.ending for one in ran(made, traffic)} == {Ending.PROMOTED}
+    bad = ran(made, replace(traffic, ratio=40.0))
+    assert {(one.ending, one.guard) for one in bad} == {(Ending.ROLLED_BACK, "errors")}
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        Traffic(rps=200, gaps=0.3),
+        Traffic(rps=200, blackout=60.0),
+        Traffic(rps=200, bursts=20.0),
+        Traffic(rps=200, common_noise=0.5),
+        Traffic(rps=200, resets=30.0, pods=2),
+    ],
+    ids=["gaps", "blackout", "bursts", "common noise", "restarts"],
+)
+def test_what_hits_both_arms_or_the_scrapes_is_no_harm(traffic: Traffic) -> None:
+    found = ran(terms(), traffic, 8)
+    assert {one.ending for one in found} == {Ending.PROMOTED}
+
+
+def test_harm_is_found_in_spite_of_restarted_counters_and_failed_scrapes() -> None:
+    found = ran(terms(), Traffic(rps=300, ratio=10.0, resets=30.0, pods=2, gaps=0.2), 6)
+    assert {one.ending for one in found} == {Ending.ROLLED_BACK}
+
+
+def test_a_mean_and_a_control_are_fed_with_what_they_look_at() -> None:
+    made = terms(SequentialMean(0.01), OnInconclusive.PROMOTE)
+    traffic = Traffic(rps=500, interval=2.0)
+    assert {one.ending for one in ran(made, traffic, 4)} == {Ending.PROMOTED}
+    assert {one.ending for one in ran(made, replace(traffic, ratio=1.5), 4)} == {Ending.ROLLED_BACK}
+    control = terms(NegativeControl(), OnInconclusive.HOLD)
+    assert {one.ending for one in ran(control, replace(traffic, ratio=9.0), 4)} == {Ending.PROMOTED}
+
+
+def test_a_worsening_counts_only_for_the_guards_that_are_named() -> None:
+    judge = Sequential(0.0, 0.005, 2)
+    made = Terms(
+        Plan(STAGES),
+        Contract(
+            (GuardSpec("errors", judge), GuardSpec("slow", judge)),
+            on_inconclusive=OnInconclusive.PROMOTE,
+        ),
+    )
+    found = ran(made, Traffic(rps=500, ratio=20.0, worse=("slow",)), 4)
+    assert {one.guard for one in found} == {"slow"}
+
+
+def test_harm_in_one_slice_is_found() -> None:
+    judge = Sequential(0.0, 0.005, 2, slice_alpha=0.0025)
+    guard = GuardSpec("errors", judge, slices=("a", "b"))
+    made = Terms(Plan(STAGES), Contract((guard,), on_inconclusive=OnInconclusive.PROMOTE))
+    assert {one.ending for one in ran(made, Traffic(rps=400, ratio=20.0), 4)} == {
+        Ending.ROLLED_BACK
+    }
+
+
+def test_deciding_every_reading_in_full_comes_to_the_same_as_the_quick_way() -> None:
+    class InFull(Release):
+        def _quiet(self, *_: object) -> float:
+            return 0.0
+
+    for ratio in (1.0, 3.0):
+        for number in range(4):
+            traffic = Traffic(rps=100, ratio=ratio, gaps=0.1)
+            quick = Release(terms(), traffic, f"{number}", horizon(terms()))
+            full = InFull(terms(), traffic, f"{number}", horizon(terms()))
+            assert quick.run() == full.run()
+            assert [one.evidence for one in quick.guards] == [one.evidence for one in full.guards]
+
+
+def test_the_same_seed_gives_the_same_outcomes_however_many_processes() -> None:
+    alone = ran(terms(), Traffic(rps=100, ratio=2.0), 10)
+    assert alone == outcomes(terms(), Traffic(rps=100, ratio=2.0), 10, "t", workers=2)
+    assert alone != ran(terms(), Traffic(rps=100, ratio=2.0), 10, "another")
+
+
+def test_a_canary_as_good_as_stable_has_no_excess_on_average() -> None:
+    found = ran(terms(), Traffic(rps=50), 40)
+    mean = fsum(one.excess for one in found) / 40
+    spread = (fsum(one.failed for one in found) / 40) ** 0.5 / 40**0.5
+    assert abs(mean) < 5 * spread
+
+
+def test_a_summary_counts_every_release_once() -> None:
+    found = ran(terms(), Traffic(rps=300, ratio=3.0), 20)
+    one = summarise(found)
+    assert one.rolled_back.count + one.promoted.count + one.held.count == one.runs == 20
+    assert one.rolled_back.low <= one.rolled_back.value <= one.rolled_back.high
+    assert sum(count for _, count in one.culprits) == one.rolled_back.count
+    with pytest.raises(ValueError, match="nothing"):
+        summarise([])
