@@ -8,8 +8,13 @@ the canary's errors only while the canary has traffic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from leadsman.core.spec import GuardSpec
 from leadsman.guards.judges import Threshold
@@ -29,7 +34,7 @@ from leadsman.ports import (
 from leadsman.runtime.reader import DirectReader
 from leadsman.runtime.reconciler import Reconciler
 from leadsman.runtime.store import OWN, OwnStore
-from leadsman.testing import Behaviour, FakeClock, FakeKube, Killed
+from leadsman.testing import Behaviour, FakeClock, FakeKube, Killed, from_crd
 
 KEY = ("default", "shop")
 ROUTE = Ref(HTTPROUTE, *KEY)
@@ -62,6 +67,24 @@ def deployment(version: str, replicas: int = 4, **env: str) -> Body:
             },
         },
     }
+
+
+@cache
+def stored_rollout() -> Callable[[Body], Body]:
+    """How the API server stores a Rollout, after the CustomResourceDefinition as it is installed.
+
+    A status that it would refuse is refused; one of which it would cut a member, silently, fails
+    the test at once.
+    """
+    path = Path(__file__).parents[2] / "crds" / "rollouts.leadsman.dev.yaml"
+    schema = from_crd(ROLLOUT, yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
+
+    def stored(body: Body) -> Body:
+        shaped = schema(body)
+        assert shaped.get("status") == body.get("status"), "the CRD cuts the status"
+        return shaped
+
+    return stored
 
 
 SERVICE_MANIFEST: Body = {
@@ -265,6 +288,8 @@ class Lab:
     def __init__(self, *, policies: str | None = "hold+freeze", **spec: Any) -> None:
         self.clock = FakeClock()
         self.kube = FakeKube(self.clock, policies=policies)
+        # A status that the API server would refuse or cut must fail a law.
+        self.kube.serve(ROLLOUT, stored_rollout())
         self.metrics = Metrics(self.kube, self.clock, set())
         self.smallest = 4
         self.killed = 0

@@ -15,6 +15,7 @@ from leadsman.testing.fake_kube import (
     Traffic,
     Write,
 )
+from leadsman.testing.fake_kube.schemas import from_crd
 from leadsman.testing.fake_metrics import FakeMetrics, MetricsFaults, Quality
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "Request",
     "Traffic",
     "Write",
+    "from_crd",
 ]
