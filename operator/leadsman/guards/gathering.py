@@ -11,9 +11,11 @@ not take it back. Everything short of Fail needs data that are there now.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Protocol, TypeGuard
 
 from leadsman.guards import band, bounds, ratios, splits
+from leadsman.guards.blocks import usable
 from leadsman.guards.judges import (
     Absolute,
     Gathering,
@@ -88,13 +90,20 @@ def gather(spec: Gathering, place: Place, before: Gathered, blocks: tuple[Block,
     method = _METHODS[type(spec)]
     memory, row, since = before
     for block in blocks:
-        if memory is None:
-            picture = (
-                band.RatioBand() if isinstance(spec, Sequential) and not place.sliced else None
-            )
-            memory = Memory(0.0, 0, 0.0, 0.0, 0.0, 0.0, method.start(spec, place), picture)
-        if block.start < memory.at or not block.at > block.start:
+        if not _is_sound(spec, block, 0.0 if memory is None else memory.at):
             continue
+        if memory is None:
+            drawn = isinstance(spec, Sequential) and not place.sliced
+            memory = Memory(
+                0.0,
+                0,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                method.start(spec, place),
+                band.RatioBand() if drawn else None,
+            )
         state = method.step(spec, place, memory.state, block)
         picture = memory.band
         if picture is not None and isinstance(spec, Sequential):
@@ -113,6 +122,18 @@ def gather(spec: Gathering, place: Place, before: Gathered, blocks: tuple[Block,
         row = row + 1 if failing else 0
         since = (block.at if since is None else since) if failing else None
     return before if memory is before.memory else Gathered(memory, row, since)
+
+
+def _is_sound(spec: Gathering, block: Block, after: float) -> bool:
+    if not isinstance(spec, SequentialMean):
+        return usable(block, after)
+    # The sum of a mean may be of any size and sign.
+    return (
+        after <= block.start < block.at
+        and all(map(isfinite, block))
+        and block.canary >= 0
+        and block.stable >= 0
+    )
 
 
 def conclude(spec: Gathering, place: Place, found: Gathered, reading: Reading) -> Judged:

@@ -20,6 +20,9 @@ from leadsman.guards.windows import Block
 LEAST_BEYOND = 1.2
 """A design ratio is at least so many times the tolerated one: nothing could show less."""
 
+RESTARTS = 7
+"""With so many restarts, totals and the interval's own sums fit into 1 kB of status."""
+
 Spec = Sequential | NegativeControl
 
 
@@ -37,6 +40,7 @@ def settings_of(spec: Spec, retry: int = 0, *, sliced: bool = False) -> RatioSet
         alpha=budget.of_attempt(alpha, retry),
         tolerance=spec.tolerance,
         stages=1 if sliced else spec.stages,
+        restarts=RESTARTS,
         tau2=spec.overdispersion,
         design_ratio=max(spec.design_ratio, LEAST_BEYOND * (1 + spec.tolerance)),
     )

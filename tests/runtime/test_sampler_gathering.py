@@ -1,0 +1,258 @@
+"""The sampler for guards that gather evidence: blocks, restarts, slices, halves, means, wakes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from leadsman.adapters.presets.arms import ArmNames, Arms
+from leadsman.core.evidence import judge_guard, place
+from leadsman.core.spec import GuardSpec
+from leadsman.core.status import Attempt, Direction, GuardStatus, Heading, StageStatus, Status
+from leadsman.guards.gathering import gathers
+from leadsman.guards.judges import Absolute, NegativeControl, Sequential, SequentialMean
+from leadsman.guards.memory import decode_memory, encode_memory
+from leadsman.guards.verdict import Verdict
+from leadsman.runtime.sampler import Sampler
+from leadsman.runtime.sampling.derived import is_first_half
+from leadsman.testing.clock import FakeClock
+from tests.runtime.scraped import Scraped, traefik
+
+KEY = ("shop", "web")
+ARMS = Arms(
+    namespace="shop",
+    routes=(("HTTPRoute", "web"),),
+    canary=ArmNames(services=("shop-canary",), replica_sets=("shop-abc",)),
+    stable=ArmNames(services=("shop-stable",), replica_sets=("shop-xyz",)),
+)
+ERRORS = GuardSpec("errors", Sequential(0.0, 0.01, 2, 4.0), query='{"errors":{"preset":"Traefik"}}')
+POD_ERRORS = json.dumps(
+    {
+        "ratio": {
+            "bad": {"metric": "r_total", "matchRegex": {"code": "5.."}},
+            "total": {"metric": "r_total"},
+        }
+    }
+)
+
+
+class Bed:
+    """A sampler on a scraped source, and a core that remembers what the sampler brings."""
+
+    def __init__(self, *guards: GuardSpec, **scraped: Any) -> None:
+        self.clock = FakeClock()
+        self.source = Scraped(self.clock, phases={"traefik-0": 0.437}, **scraped)
+        self.guards = guards
+        self.woken: list[float] = []
+        self.status = Status()
+        self.since = self.clock.now()
+        self.restart()
+
+    def restart(self) -> None:
+        """A process ends; another one has the status and nothing else."""
+        self.sampler = Sampler(
+            self.clock,
+            lambda _: self.source,
+            lambda _: self.woken.append(self.clock.now()),
+            remembered=lambda _: self.status,
+        )
+
+    def begin(self) -> None:
+        """Subscribe from now on."""
+        self.since = self.clock.now()
+        stage = StageStatus(0, "a", self.since, self.since, commanded_at=self.since)
+        attempt = Attempt(
+            "x-1", 1, "x", "x", Direction(Heading.ADVANCING, 0.0), stage, self.since, weight=20
+        )
+        self.status = Status(attempt=attempt)
+        self.subscribe()
+
+    def subscribe(self) -> None:
+        self.sampler.subscribe(KEY, self.guards, ARMS, self.since)
+
+    def look(self) -> dict[str, GuardStatus]:
+        """One pass of the core: judge what there is and remember it, as the codec would."""
+        attempt = self.status.attempt
+        assert attempt is not None
+        before = {one.name: one for one in attempt.guards}
+        where, now = place(self.status), self.clock.now()
+        found = [
+            judge_guard(guard, reading, before.get(guard.name), now, where)
+            for guard, reading in zip(self.guards, self.sampler.readings(KEY), strict=True)
+        ]
+        kept = tuple(
+            replace(one, evidence=decode_memory(encode_memory(one.evidence))) for one in found
+        )
+        self.status = Status(attempt=replace(attempt, guards=kept))
+        return {one.name: one for one in found}
+
+    def load(self, service: str, rate: float, failing: Any = lambda time: 0, **labels: str) -> None:
+        self.source.add(traefik(service, "200", **labels), lambda time: int(time * rate) % 10**9)
+        self.source.add(traefik(service, "500", **labels), lambda time: int(failing(time)) % 10**9)
+
+
+@pytest.fixture
+async def beds():
+    made: list[Bed] = []
+
+    def make(*guards: GuardSpec, **more: Any) -> Bed:
+        made.append(Bed(*guards, **more))
+        return made[-1]
+
+    yield make
+    for bed in made:
+        await bed.sampler.close()
+
+
+async def test_blocks_of_one_scrape_each_reach_the_core_once(beds) -> None:
+    bed = beds(ERRORS)
+    bed.load("shop-canary", 40, lambda time: time / 10)
+    bed.load("shop-stable", 160, lambda time: time / 5)
+    bed.begin()
+    await bed.clock.run(20)
+    first = bed.look()["errors"].evidence
+    again = bed.look()["errors"].evidence
+    assert first.blocks == again.blocks >= 17
+    assert (first.canary + first.stable) / first.blocks == pytest.approx(200, rel=0.03)
+    await bed.clock.run(10)
+    assert bed.look()["errors"].evidence.blocks == first.blocks + 10
+
+
+async def test_the_block_that_shows_harm_wakes_the_core_and_no_other_does(beds) -> None:
+    bed = beds(ERRORS)
+    start = bed.clock.now() + 60
+    bed.load("shop-canary", 40, lambda time: max(0.0, time - start) * 12)
+    bed.load("shop-stable", 160, lambda time: time / 5)
+    bed.begin()
+    await bed.clock.run(30)
+    bed.look()
+    bed.woken.clear()
+    await bed.clock.run(start - bed.clock.now())
+    assert bed.woken == []
+    await bed.clock.run(5)
+    assert bed.woken[0] - start < 2.5
+    assert bed.look()["errors"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("downtime", [0.0, 7.0, 90.0])
+async def test_a_restart_reads_back_what_was_not_remembered_and_gives_the_same_bits(
+    beds, downtime: float
+) -> None:
+    found = []
+    for restarts in (False, True):
+        bed = beds(ERRORS)
+        bed.load("shop-canary", 40, lambda time: time / 9)
+        bed.load("shop-stable", 160, lambda time: time / 5)
+        bed.begin()
+        await bed.clock.run(40)
+        bed.look()
+        await bed.clock.run(11)
+        if restarts:
+            await bed.sampler.close()
+            await bed.clock.run(downtime)
+            bed.restart()
+            bed.subscribe()
+        else:
+            await bed.clock.run(downtime)
+        await bed.clock.run(10)
+        found.append(bed.look()["errors"].evidence)
+    assert found[0] == found[1]
+    assert found[0].blocks >= 58 + downtime
+
+
+async def test_a_slice_is_judged_by_its_own_series(beds) -> None:
+    guard = replace(
+        ERRORS,
+        judge=replace(ERRORS.judge, slice_alpha=0.005),
+        slices=("GET", "POST"),
+        query='{"errors":{"preset":"Traefik"},"slices":{"label":"method","values":["GET","POST"]}}',
+    )
+    bed = beds(guard)
+    start = bed.clock.now() + 20
+    bed.load("shop-canary", 200)
+    bed.load("shop-stable", 800, lambda time: time * 4)
+    bed.load("shop-canary", 4, lambda time: max(0.0, time - start) * 2, method="POST")
+    bed.load("shop-stable", 16, method="POST")
+    bed.begin()
+    await bed.clock.run(19)
+    status = bed.look()["errors"]
+    assert [part.verdict for part in status.slices] == ["Pass", "Pass"]
+    await bed.clock.run(20)
+    status = bed.look()["errors"]
+    assert (status.verdict, status.slice) == ("Fail", "POST")
+    assert [part.verdict for part in status.slices] == ["Pass", "Fail"]
+    assert status.evidence.state.max_log_e < math.log(100)
+
+
+async def test_an_absolute_limit_needs_no_stable_arm(beds) -> None:
+    guard = replace(ERRORS, judge=Absolute(0.02, 0.01))
+    bed = beds(guard)
+    bed.load("shop-canary", 40, lambda time: time * 4)
+    bed.begin()
+    await bed.clock.run(25)
+    assert bed.look()["errors"].verdict is Verdict.FAIL
+
+
+def pods(bed: Bed, arm: str, names: list[str], rate: float, share: dict[str, float]) -> None:
+    for name in names:
+        labels = {
+            "__name__": "r_total",
+            "namespace": "shop",
+            "pod": f"shop-{arm}-{name}",
+            "instance": name,
+            "job": "pods",
+        }
+        bad = rate * share.get(name, 0.0)
+        bed.source.add({**labels, "code": "200"}, lambda time, r=rate - bad: int(time * r) % 10**9)
+        bed.source.add({**labels, "code": "500"}, lambda time, r=bad: int(time * r) % 10**9)
+
+
+async def test_stable_against_itself_is_confounded_by_one_bad_pod_of_its_own(beds) -> None:
+    guard = GuardSpec("control", NegativeControl(), query=POD_ERRORS)
+    names = ["aaaaa", "bbbbb", "ccccc", "ddddd", "fffff", "ggggg"]
+    halves = {name: is_first_half(f"shop-xyz-{name}") for name in names}
+    assert len(set(halves.values())) == 2
+    first = next(name for name in names if halves[name])
+    for share, verdict in (({}, "Pass"), ({first: 0.2}, "Confounded")):
+        bed = beds(guard)
+        pods(bed, "xyz", names, 20, share)
+        pods(bed, "abc", ["zzzzz"], 20, {"zzzzz": 0.5})
+        bed.begin()
+        await bed.clock.run(40)
+        assert bed.look()["control"].verdict == verdict
+
+
+async def test_a_control_of_the_gateways_counters_is_refused_with_a_sentence(beds) -> None:
+    bed = beds(replace(ERRORS, judge=NegativeControl()))
+    bed.begin()
+    await bed.clock.run(2)
+    assert bed.look()["errors"].reason == "QueryInvalid"
+    assert "arm.by Pod" in bed.sampler.details(KEY)["errors"]
+
+
+async def test_a_mean_is_the_sum_over_the_count(beds) -> None:
+    guard = GuardSpec(
+        "slow",
+        SequentialMean(0.010, 0.01),
+        query='{"latency":{"preset":"Traefik","above":"250ms"}}',
+    )
+    assert gathers(guard.judge)
+    bed = beds(guard)
+    name = "traefik_service_request_duration_seconds"
+    for service, rate, mean in (("shop-canary", 40, 0.09), ("shop-stable", 160, 0.05)):
+        bed.source.add(
+            traefik(service, metric=f"{name}_count"), lambda time, r=rate: int(time * r) % 10**9
+        )
+        bed.source.add(
+            traefik(service, metric=f"{name}_sum"),
+            lambda time, r=rate, m=mean: (time % 10**6) * r * m + math.sin(time * 7) * 0.4,
+        )
+    bed.begin()
+    await bed.clock.run(40)
+    status = bed.look()["slow"]
+    assert status.figures.estimate == pytest.approx(0.04, abs=0.01)
+    assert status.verdict is Verdict.FAIL
