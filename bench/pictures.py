@@ -8,6 +8,7 @@ have changed.
 from __future__ import annotations
 
 import json
+import sys
 from math import log
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,10 @@ def _unit(unit: str) -> str:
     return "" if unit == "requests" else unit
 
 
-def main() -> None:
-    """Write what can be written."""
+def main(measured: Path = RESULTS) -> None:
+    """Write what can be written, from a file such as bench/results.json."""
     drawn = evidence()
-    results = json.loads(RESULTS.read_text())
+    results = json.loads(measured.read_text())
     wanted = {prefix + key for _, prefix in ROWS for _, key in COLUMNS}
     assert wanted <= set(LIMITS)
     if wanted <= set(results):
@@ -185,4 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:2]))

@@ -9,6 +9,7 @@ import pytest
 
 from leadsman.core.spec import Contract, GuardSpec, OnInconclusive, Plan, Stage, Terms
 from leadsman.guards.judges import JudgeSpec, NegativeControl, Sequential, SequentialMean, Threshold
+from leadsman.simulation import scrapes
 from leadsman.simulation.many import outcomes, summarise
 from leadsman.simulation.release import Ending, Outcome, Release, horizon
 from leadsman.simulation.traffic import Traffic
@@ -120,6 +121,23 @@ def test_deciding_every_reading_in_full_comes_to_the_same_as_the_quick_way() -> 
             full = InFull(terms(), traffic, f"{number}", horizon(terms()))
             assert quick.run() == full.run()
             assert [one.evidence for one in quick.guards] == [one.evidence for one in full.guards]
+
+
+def test_blocks_made_at_once_are_those_that_are_cut_from_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = Sequential(0.0, 0.005, 2, slice_alpha=0.0025)
+    guard = GuardSpec("errors", judge, slices=("a", "b"))
+    made = Terms(Plan(STAGES), Contract((guard,), on_inconclusive=OnInconclusive.PROMOTE))
+    traffic = Traffic(rps=100, ratio=2.0, gaps=0.2)
+
+    def found() -> list[tuple[Outcome, object]]:
+        releases = [Release(made, traffic, f"{number}", horizon(made)) for number in range(4)]
+        return [(one.run(), one.guards[0].evidence) for one in releases]
+
+    at_once = found()
+    monkeypatch.setattr(scrapes, "is_plain", lambda *_: False)
+    assert at_once == found()
 
 
 def test_the_same_seed_gives_the_same_outcomes_however_many_processes() -> None:

@@ -1,8 +1,9 @@
 """Scrapes: what a metrics source would have of one guard, as the readings that the core judges.
 
-The same counts, windows and blocks as in the cluster are made of it. Where pods restart, raw
-counters of each pod go through the very differencing that finds resets; without restarts that
-comes to the increments themselves, and they are counted at once, which is much faster.
+The same counts, windows and blocks as in the cluster are made of it, in three ways that come to the
+same bits. Where pods restart, raw counters of each pod go through the very differencing that finds
+resets. Without restarts that gives the increments themselves, which are counted at once. And where
+only blocks are judged and each scrape ends one, the block is made at once.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from enum import Enum
 from random import Random
 
 from leadsman.core.spec import Family, GuardSpec
-from leadsman.guards.blocks import Block, Running, cut
+from leadsman.guards.blocks import SHORTEST, Block, Running, cut
 from leadsman.guards.counters import ArmName, Counted, Counts
+from leadsman.guards.gathering import GATHERING
 from leadsman.guards.judges import (
     Absolute,
     NegativeControl,
@@ -21,7 +23,7 @@ from leadsman.guards.judges import (
     SequentialMean,
     Threshold,
 )
-from leadsman.guards.windows import ArmCounts, Reading
+from leadsman.guards.windows import ArmCounts, Reading, Window
 from leadsman.simulation.draw import poisson
 from leadsman.simulation.traffic import Rates, Traffic
 
@@ -156,6 +158,15 @@ class Arms:
             for kind, total, bad, value in (("t", 1, 0, pod[0]), ("b", 0, 1, pod[1]))
         ]
 
+    def block(self, begin: float, at: float) -> tuple[Block, ...]:
+        """Scrape at Unix time `at`; the block since `begin` that `blocks` would make of it."""
+        canary, canary_bad, stable, stable_bad = self._grown
+        self._grown = [0.0, 0.0, 0.0, 0.0]
+        if not self._base:
+            self._base = True
+            return ()
+        return (Block(begin, at, canary, canary_bad, stable, stable_bad),)
+
     def blocks(self, begin: float, *, alone: bool) -> tuple[Block, ...]:
         """The complete blocks from Unix time `begin` on."""
         canary = running(self.canary)
@@ -170,6 +181,16 @@ def running(arm: ArmCounts) -> Running:
         arm._bad,  # noqa: SLF001
         arm._total_before,  # noqa: SLF001
         arm._bad_before,  # noqa: SLF001
+    )
+
+
+def is_plain(guard: GuardSpec, traffic: Traffic) -> bool:
+    """Whether each scrape ends one block, so that it can be made without looking for its ends."""
+    return (
+        isinstance(guard.judge, GATHERING)
+        and not isinstance(guard.judge, Absolute)
+        and not traffic.resets
+        and traffic.interval >= SHORTEST
     )
 
 
@@ -197,6 +218,7 @@ class Watched:
         parts = len(guard.slices)
         self.whole = Arms(traffic, base, ratio, keep, self.measure)
         self._slices = [Arms(_part_of(traffic, parts), base, ratio, keep) for _ in range(parts)]
+        self._plain = is_plain(guard, traffic)
         self._end = 0.0
         self._ends = [0.0] * parts
         self.last: float | None = None
@@ -217,6 +239,8 @@ class Watched:
 
     def read(self, at: float) -> Reading:
         """Scrape at Unix time `at` and read."""
+        if self._plain:
+            return self._read_plain(at)
         self.whole.scrape(at)
         for part in self._slices:
             part.scrape(at)
@@ -233,6 +257,17 @@ class Watched:
         canary = self.whole.canary.windows(self._window, self._count)
         stable = self.whole.stable.windows(self._window, self._count) if self._needs_stable else ()
         return Reading(self.guard.name, canary, stable, "", at, found, tuple(slices))
+
+    def _read_plain(self, at: float) -> Reading:
+        self.last = at
+        found = self.whole.block(self._end, at)
+        slices = tuple([part.block(self._end, at) for part in self._slices])
+        if not found:
+            return Reading(self.guard.name, (), (), "", at, (), slices)
+        self._end = at
+        newest = found[0]
+        window = (Window(at, newest.canary, newest.canary_bad),)
+        return Reading(self.guard.name, window, (), "", at, found, slices)
 
     def blind(self) -> Reading:
         """What is known when a scrape failed: nothing new."""
