@@ -192,6 +192,10 @@ def _attempt(backends: str, message: str) -> dict[str, Any]:
             "waitSince": SINCE,
         },
         "guards": [_guard_status(number, message, slices=20) for number in range(20)],
+        "outlook": [
+            {"stage": f"stage-{number}", "detectable": "1.612", "minutes": "23.61"}
+            for number in range(29)
+        ],
     }
 
 

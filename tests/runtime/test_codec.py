@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -21,10 +22,19 @@ from leadsman.core.status import (
     Original,
     Past,
     Refused,
+    SliceStatus,
     Stable,
+    StageOutlook,
     StageStatus,
     Status,
 )
+from leadsman.guards.absolute import AbsoluteState
+from leadsman.guards.band import RatioBand
+from leadsman.guards.difference import DifferenceState
+from leadsman.guards.eprocess import RatioState
+from leadsman.guards.gauges import MeanState
+from leadsman.guards.memory import Memory
+from leadsman.guards.share import ShareState
 from leadsman.guards.verdict import Level, Verdict
 from leadsman.runtime.codec import decode_status, encode_status, percent
 from leadsman.runtime.codec_reading import share
@@ -40,6 +50,19 @@ def maybe(strategy: Any) -> Any:
     return st.none() | strategy
 
 
+rates = st.floats(0, 1e9)
+sums = st.lists(st.tuples(*[st.floats(-500, 500)] * 6), min_size=1, max_size=7).map(tuple)
+states = (
+    st.builds(
+        RatioState, rates, sums, rates, rates, counts, rates, rates, rates, rates, *[rates] * 7
+    )
+    | st.builds(AbsoluteState, *[rates] * 5)
+    | st.builds(DifferenceState, rates, counts, *[rates] * 7)
+    | st.builds(MeanState, rates, counts, rates, rates)
+    | st.builds(ShareState, rates, rates, counts.map(lambda n: n + 1), *[rates] * 5)
+)
+bands = st.builds(RatioBand, rates, rates, st.tuples(*[rates] * 24), rates, rates)
+memories = st.builds(Memory, moments, counts, rates, rates, rates, rates, states, maybe(bands))
 guards = st.builds(
     GuardStatus,
     name=words,
@@ -53,7 +76,25 @@ guards = st.builds(
     failing_since=maybe(moments),
     no_data_since=maybe(moments),
     state=texts,
-)
+    evidence=maybe(memories),
+    slice=texts,
+    row=counts,
+    slices=st.lists(
+        st.builds(
+            SliceStatus,
+            name=words,
+            verdict=st.sampled_from([one.value for one in Verdict]),
+            reason=words,
+            level=st.sampled_from([one.value for one in Level]),
+            value=maybe(shares),
+            events=counts,
+            row=counts,
+            failing_since=maybe(moments),
+            evidence=maybe(memories),
+        ),
+        max_size=2,
+    ).map(tuple),
+).map(lambda guard: replace(guard, state="") if guard.evidence is not None else guard)
 attempts = st.builds(
     Attempt,
     id=words,
@@ -101,6 +142,12 @@ attempts = st.builds(
     routed_at=maybe(moments),
     released_at=maybe(moments),
     rested_at=maybe(moments),
+    outlook=st.lists(
+        st.builds(
+            StageOutlook, words, maybe(st.floats(1, 1e3)), st.floats(0.01, 1e6) | st.just(inf)
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 statuses = st.builds(
     Status,

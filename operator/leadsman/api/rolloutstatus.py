@@ -241,6 +241,20 @@ class GuardStatus(ApiStatus):
     )
 
 
+class StageOutlook(ApiStatus):
+    """What a stage can show, from the traffic that was seen."""
+
+    stage: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="The stage's name."
+    )
+    detectable: Word | None = Field(
+        default=None, description="The smallest worsening that its hold can show, as a ratio."
+    )
+    minutes: Word | None = Field(
+        default=None, description="How long the contract's designRatio takes at its weight."
+    )
+
+
 class Attempt(ApiStatus):
     """The release that is under way; absent at rest."""
 
@@ -311,6 +325,9 @@ class Attempt(ApiStatus):
     stage: StageStatus | None = Field(default=None, description="The stage that it is in.")
     guards: Annotated[tuple[GuardStatus, ...], Field(max_length=80), ListMap()] | None = Field(
         default=None, description="The last verdict of each guard."
+    )
+    outlook: Annotated[tuple[StageOutlook, ...], Field(max_length=30), ATOMIC] | None = Field(
+        default=None, description="What each stage can show, from the traffic that was seen."
     )
 
 

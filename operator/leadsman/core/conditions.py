@@ -10,6 +10,7 @@ from itertools import repeat
 
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
+from leadsman.core.outlook import doubt
 from leadsman.core.spec import HoldMode, InCluster, OnFail
 from leadsman.core.status import Condition, Display, Heading, Status
 from leadsman.core.view import View
@@ -154,6 +155,10 @@ def _sound(view: View) -> tuple[str, str, str, str]:
     """Contract and plan can do what they promise, or which of their promises is doubtful."""
     kind = "ContractSound"
     doubts = [(one.reason, one.message) for one in view.spec.warnings]
+    attempt = view.attempt
+    if attempt is not None and attempt.outlook:
+        blunt = doubt(view.plan, view.contract, attempt.outlook)
+        doubts += [("CannotDetect", blunt)] if blunt else []
     if not doubts:
         return (kind, "True", "Sound", "contract and plan can do what they promise")
     return (kind, "False", doubts[0][0], "; ".join(message for _, message in doubts))

@@ -26,8 +26,8 @@ UNREAD = "Pending"
 _PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
 START = Place()
 
-FIGURES_EVERY = 16
-"""Blocks after which the figures that people read are worked out anew."""
+FIGURES_EVERY = 64
+"""Blocks after which the figures that people read are worked out anew; earlier while few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +243,10 @@ def _gathered(
 
 
 def _worth_new_figures(figures: Figures, memory: Memory | None) -> bool:
-    """Figures for people are worked out every so many blocks only: the interval is dear."""
-    return memory is not None and memory.blocks // FIGURES_EVERY != figures.blocks // FIGURES_EVERY
+    """Figures for people are worked out as the evidence grows by half: the interval is dear."""
+    if memory is None:
+        return False
+    return memory.blocks >= figures.blocks + min(FIGURES_EVERY, max(1, figures.blocks // 2))
 
 
 def _slices(

@@ -126,6 +126,18 @@ class GuardStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StageOutlook:
+    """What a stage can show: the smallest worsening within its hold, None if none.
+
+    `minutes`: how long the contract's design ratio takes at the stage's weight; may be infinite.
+    """
+
+    stage: str
+    detectable: float | None
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of one revision.
 
@@ -157,6 +169,7 @@ class Attempt:
     routed_at: float | None = None
     released_at: float | None = None
     rested_at: float | None = None
+    outlook: tuple[StageOutlook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class Window:
     bad: float
 
 
+GATHERING_WINDOW = 60.0
+"""Seconds: a guard that gathers evidence has a window only to see that there is traffic."""
+
+
 class Block(NamedTuple):
     """What both arms counted in (start, at], Unix seconds; `_bad` are the bad ones among them."""
 

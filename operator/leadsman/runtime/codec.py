@@ -26,7 +26,7 @@ from leadsman.core.status import (
     Status,
 )
 from leadsman.ports import Body
-from leadsman.runtime.codec_guards import encode_guard, percent
+from leadsman.runtime.codec_guards import encode_guard, encode_outlook, percent
 from leadsman.runtime.codec_reading import Remembered, decode_status
 
 __all__ = ["Remembered", "decode_status", "encode_status", "percent"]
@@ -163,6 +163,7 @@ def _encode_attempt(one: Attempt | None) -> Body | None:
             "released": one.released_at is not None,
             "releasedAt": _moment(one.released_at),
             "restedAt": _moment(one.rested_at),
+            "outlook": [encode_outlook(stage) for stage in one.outlook] or None,
         }
     )
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from math import exp, log
+from math import exp, inf, log
 from typing import Any
 
 from leadsman.adapters.workloads.moments import format_time
-from leadsman.core.status import GuardStatus, SliceStatus
+from leadsman.core.status import GuardStatus, SliceStatus, StageOutlook
 from leadsman.guards.memory import encode_memory
 from leadsman.guards.verdict import Figures
 from leadsman.ports import Body
@@ -49,6 +49,29 @@ def encode_guard(one: GuardStatus) -> Body:
             "slices": [_encode_slice(part) for part in one.slices] or None,
         }
     )
+
+
+def encode_outlook(one: StageOutlook) -> Body:
+    """Return what a stage can show as the API stores it; the numbers come back to the bit."""
+    return _present(
+        {
+            "stage": one.stage,
+            "detectable": None if one.detectable is None else repr(one.detectable),
+            "minutes": repr(one.minutes),
+        }
+    )
+
+
+def decode_outlook(stage: str, detectable: str, minutes: str) -> StageOutlook:
+    """Return what was encoded; a number that cannot be read is as good as none."""
+    return StageOutlook(stage, _float(detectable), _float(minutes) or inf)
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _encode_slice(one: SliceStatus) -> Body:

@@ -27,11 +27,13 @@ from leadsman.core.status import (
     Refused,
     SliceStatus,
     Stable,
+    StageOutlook,
     StageStatus,
     Status,
 )
 from leadsman.guards.memory import decode_memory
 from leadsman.guards.verdict import Level, Verdict
+from leadsman.runtime.codec_guards import decode_outlook
 
 T = TypeVar("T")
 
@@ -265,7 +267,12 @@ def _decode_attempt(tree: _Fields) -> Attempt:
         routed_at=tree.moment("routedAt"),
         released_at=tree.moment("releasedAt"),
         rested_at=tree.moment("restedAt"),
+        outlook=tree.parts("outlook", _decode_outlook),
     )
+
+
+def _decode_outlook(tree: _Fields) -> StageOutlook:
+    return decode_outlook(tree.needed("stage"), tree.text("detectable"), tree.text("minutes"))
 
 
 def _decode_direction(tree: _Fields) -> Direction:

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from leadsman.core.actions import Emit
 from leadsman.core.decision import Decision, Persist
+from leadsman.core.evidence import place
+from leadsman.core.outlook import look_out
 from leadsman.core.policies.breaches import describe
 from leadsman.core.policies.shifting import PREPARE_SECONDS, share_plausible, share_told
 from leadsman.core.spec import Absence, Contract, OnFail, OnInconclusive
@@ -48,7 +50,7 @@ def measure(view: View) -> Decision | None:
             status=thawed,
             persist=Persist.SOON,
         )
-    status = view.with_guards()
+    status = _looked_out(view)
     persist = _persist(view.contract, attempt.guards, view.evidence.guards)
     due = _due(view)
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
@@ -86,6 +88,18 @@ def measure(view: View) -> Decision | None:
         until = max(min(_turning_points(view), default=view.now + 60), view.now + 0.01)
         return view.wait("measure", reason, message, until=until, status=status, persist=persist)
     return None
+
+
+def _looked_out(view: View) -> Status:
+    """The status with what the guards say, and once an attempt what the plan can show."""
+    attempt = view.attempt
+    if not view.gathers or attempt is None or attempt.outlook:
+        return view.with_guards()
+    guards = view.evidence.guards
+    found = look_out(
+        view.plan, view.contract, attempt, guards, view.seen.readings, place(view.status).retry
+    )
+    return view.with_attempt(guards=guards, outlook=found) if found else view.with_guards()
 
 
 def _due(view: View) -> float:

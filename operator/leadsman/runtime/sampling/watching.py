@@ -18,7 +18,7 @@ from leadsman.guards.gathering import GATHERING
 from leadsman.guards.judges import Relative, Threshold, judge
 from leadsman.guards.memory import Memory, Place
 from leadsman.guards.verdict import Judged, Reason, Verdict
-from leadsman.guards.windows import Block, Reading
+from leadsman.guards.windows import GATHERING_WINDOW, Block, Reading
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.ledger import Ledger
 
@@ -27,7 +27,6 @@ KEEP_MORE = 30.0
 SLACK = 1.0
 """Seconds that a sample may be late beyond two scrapes before it is stale."""
 _WINDOW = 30.0
-_GATHERING_WINDOW = 60.0
 _LONG_AGO = float("-inf")
 
 
@@ -157,7 +156,7 @@ def window_of(guard: GuardSpec) -> float:
     """
     if isinstance(guard.judge, Threshold | Relative):
         return guard.judge.window
-    return _GATHERING_WINDOW if isinstance(guard.judge, GATHERING) else _WINDOW
+    return GATHERING_WINDOW if isinstance(guard.judge, GATHERING) else _WINDOW
 
 
 def counted_to(counted: GuardStatus | None, part: str = "") -> float:

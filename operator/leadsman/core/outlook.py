@@ -1,0 +1,103 @@
+"""What the rest of the plan can show, from the traffic that was seen: told, never decided by.
+
+"No harm seen" means little while harm could not have been seen. For each stage: the smallest
+worsening that it can be expected to show within its hold, and the minutes that the contract's
+design ratio takes there. Worked out once an attempt, when its first stage has shown enough to know
+requests and errors by; it costs some hundred microseconds.
+"""
+
+from __future__ import annotations
+
+from leadsman.core.spec import Contract, GuardSpec, OnFail, Plan
+from leadsman.core.status import Attempt, GuardStatus, StageOutlook
+from leadsman.guards import power
+from leadsman.guards.judges import Sequential
+from leadsman.guards.memory import Memory
+from leadsman.guards.ratios import settings_of
+from leadsman.guards.windows import GATHERING_WINDOW, Reading
+
+BLOCKS = 20
+"""So many blocks tell the traffic."""
+
+
+def look_out(
+    plan: Plan,
+    contract: Contract,
+    attempt: Attempt,
+    guards: tuple[GuardStatus, ...],
+    readings: tuple[Reading, ...],
+    retry: int,
+) -> tuple[StageOutlook, ...]:
+    """Return what each stage below 100 % can show; nothing while the traffic is not known yet."""
+    found = _first(contract, guards)
+    if found is None:
+        return ()
+    guard, memory = found
+    reading = next((one for one in readings if one.guard == guard.name), None)
+    judge = guard.judge
+    if reading is None or not isinstance(judge, Sequential):
+        return ()
+    rate = requests_a_second(reading, attempt.weight_since)
+    errors = memory.stable_bad / memory.stable if memory.stable > 0 else 0.0
+    if rate <= 0 or errors <= 0:
+        return ()
+    settings = settings_of(judge, retry)
+    return tuple(
+        StageOutlook(
+            stage.name,
+            _short(
+                power.plannable_ratio(settings, rate, errors, stage.weight / 100, stage.hold / 60)
+            ),
+            _short(
+                power.minutes_to_detect(
+                    settings, settings.design_ratio, rate, errors, stage.weight / 100
+                )
+            )
+            or 0.0,
+        )
+        for stage in plan.stages
+        if 0 < stage.weight < 100
+    )
+
+
+def requests_a_second(reading: Reading, since: float | None) -> float:
+    """Return the requests a second of both arms, from the newest windows of a reading."""
+    if not reading.canary or not reading.stable or since is None:
+        return 0.0
+    at = reading.canary[-1].at
+    span = min(GATHERING_WINDOW, at - since)
+    return (reading.canary[-1].total + reading.stable[-1].total) / span if span > 0 else 0.0
+
+
+def doubt(plan: Plan, contract: Contract, outlook: tuple[StageOutlook, ...]) -> str:
+    """Return why the plan cannot show the design ratio; "" when it can, or nothing is known."""
+    if not outlook:
+        return ""
+    holds = {stage.name: stage.hold / 60 for stage in plan.stages}
+    part = sum(holds.get(one.stage, 0.0) / one.minutes for one in outlook if one.minutes > 0)
+    if part >= 1:
+        return ""
+    stages = "; ".join(
+        f"{one.stage}: {holds.get(one.stage, 0.0):.3g} of {one.minutes:.3g} minutes"
+        + ("" if one.detectable is None else f", shows {one.detectable:.3g} times")
+        for one in outlook
+    )
+    return (
+        f"with the traffic seen the plan's holds give {part:.0%} of the evidence that"
+        f" {contract.design_ratio:g} times the errors need ({stages}): a stage will wait for more;"
+        " lengthen the holds, raise the weights, or raise designRatio"
+    )
+
+
+def _short(value: float | None) -> float | None:
+    """Four digits are enough for people, and short in a status."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+def _first(contract: Contract, guards: tuple[GuardStatus, ...]) -> tuple[GuardSpec, Memory] | None:
+    for spec, status in zip(contract.guards, guards, strict=False):
+        memory = status.evidence
+        known = memory is not None and memory.blocks >= BLOCKS
+        if known and isinstance(spec.judge, Sequential) and spec.on_fail is not OnFail.WARN:
+            return (spec, memory) if memory is not None else None
+    return None
