@@ -34,11 +34,11 @@ ROWS = (
     ("lower bound below 0, three windows", "lower_bound_"),
 )
 COLUMNS = (
-    ("2 requests/s, good", "false_rollback_2rps"),
-    ("50, good", "false_rollback_50rps"),
-    ("2,000, good", "false_rollback_2000rps"),
-    ("50, twice the errors", "miss_x2_50rps"),
-    ("2,000, 1.5 times", "miss_x1_5_2000rps"),
+    ("good, 2 req/s", "false_rollback_2rps"),
+    ("good, 50 req/s", "false_rollback_50rps"),
+    ("good, 2,000 req/s", "false_rollback_2000rps"),
+    ("2 x errors, 50", "miss_x2_50rps"),
+    ("1.5 x, 2,000", "miss_x1_5_2000rps"),
 )
 
 
@@ -92,7 +92,7 @@ def evidence() -> dict[str, str]:
 
 def rules(results: dict[str, Any]) -> str:
     """A table of bars: how often each rule is wrong. Raises KeyError where nothing is measured."""
-    left, top, row, wide = 236, 74, 42, 116
+    left, top, row, wide = 250, 74, 42, 116
     width, height = left + wide * len(COLUMNS) + 16, top + row * len(ROWS) + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
@@ -159,9 +159,13 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _cell(one: dict[str, Any]) -> str:
-    text = f"{one['value']:.3g} {_unit(one['unit'])}"
+    text = f"{one['value']:.3g} {_unit(one['unit'])}".strip()
     low, high = one.get("interval", (None, None))
-    return text if low is None else f"{text} ({low:.2g} to {high:.2g})"
+    return text if low is None else f"{text} ({_bound(low)} to {_bound(high)})"
+
+
+def _bound(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 def _unit(unit: str) -> str:
