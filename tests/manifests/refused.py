@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.manifests import (
     refused_contract,
+    refused_evidence,
     refused_guard,
     refused_plan,
     refused_rollout,
@@ -64,8 +65,8 @@ BASES: dict[str, dict[str, Any]] = {
 _TABLES: dict[str, tuple[Row, ...]] = {
     "Rollout": refused_rollout.ROWS,
     "RolloutPlan": refused_plan.ROWS,
-    "ReleaseContract": refused_contract.ROWS,
-    "Guard": refused_guard.ROWS,
+    "ReleaseContract": refused_contract.ROWS + refused_evidence.CONTRACT_ROWS,
+    "Guard": refused_guard.ROWS + refused_evidence.GUARD_ROWS,
     "MetricsSource": refused_source.ROWS,
 }
 
