@@ -7,8 +7,27 @@ from math import fsum
 
 import pytest
 
-from leadsman.core.spec import Contract, GuardSpec, OnInconclusive, Plan, Stage, Terms
-from leadsman.guards.judges import JudgeSpec, NegativeControl, Sequential, SequentialMean, Threshold
+from leadsman.core.spec import (
+    Contract,
+    GuardSpec,
+    OnFail,
+    OnInconclusive,
+    Plan,
+    Stage,
+    Terms,
+    Trigger,
+)
+from leadsman.guards.judges import (
+    Absolute,
+    JudgeSpec,
+    NegativeControl,
+    NonInferiority,
+    Relative,
+    SampleRatio,
+    Sequential,
+    SequentialMean,
+    Threshold,
+)
 from leadsman.simulation import scrapes
 from leadsman.simulation.many import outcomes, summarise
 from leadsman.simulation.release import Ending, Outcome, Release, horizon
@@ -109,18 +128,47 @@ def test_harm_in_one_slice_is_found() -> None:
     }
 
 
-def test_deciding_every_reading_in_full_comes_to_the_same_as_the_quick_way() -> None:
-    class InFull(Release):
-        def _quiet(self, *_: object) -> float:
-            return 0.0
+class InFull(Release):
+    """Every reading is decided in full."""
 
-    for ratio in (1.0, 3.0):
-        for number in range(4):
-            traffic = Traffic(rps=100, ratio=ratio, gaps=0.1)
-            quick = Release(terms(), traffic, f"{number}", horizon(terms()))
-            full = InFull(terms(), traffic, f"{number}", horizon(terms()))
-            assert quick.run() == full.run()
-            assert [one.evidence for one in quick.guards] == [one.evidence for one in full.guards]
+    def _quiet(self, *_: object) -> float:
+        return 0.0
+
+
+def mixed() -> Contract:
+    """Guards of many kinds, some of which hold or only warn."""
+    return Contract(
+        (
+            GuardSpec("errors", Sequential(0.0, 0.01, 2)),
+            GuardSpec("worse", NonInferiority(0.01), on_fail=OnFail.HOLD),
+            GuardSpec("split", SampleRatio(), on_fail=OnFail.HOLD),
+            GuardSpec("limit", Absolute(0.02, 0.01)),
+            GuardSpec("now", Relative(3.0, 60.0, 100), on_fail=OnFail.WARN),
+            GuardSpec("window", Threshold(0.05, 30.0, 100), trigger=Trigger(3, 30.0, 0.1)),
+        ),
+        on_inconclusive=OnInconclusive.PROMOTE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("contract", "traffic"),
+    [
+        (terms().contract, Traffic(rps=100, gaps=0.1)),
+        (terms().contract, Traffic(rps=100, ratio=3.0, gaps=0.1)),
+        (mixed(), Traffic(rps=100, ratio=1.4, gaps=0.1)),
+        (replace(mixed(), freeze_after=20.0, step_back_after=40.0), Traffic(rps=100, blackout=70)),
+    ],
+    ids=["good", "bad", "mixed", "dark"],
+)
+def test_deciding_every_reading_in_full_comes_to_the_same_as_the_quick_way(
+    contract: Contract, traffic: Traffic
+) -> None:
+    made = replace(terms(), contract=contract)
+    for number in range(3):
+        quick = Release(made, traffic, f"{number}", horizon(made))
+        full = InFull(made, traffic, f"{number}", horizon(made))
+        assert quick.run() == full.run()
+        assert [one.evidence for one in quick.guards] == [one.evidence for one in full.guards]
 
 
 def test_blocks_made_at_once_are_those_that_are_cut_from_samples(

@@ -187,6 +187,9 @@ def told(tree: Tree) -> list[str]:
             found.append(f"  because: {reason}" + ("" if known or not why else f", {why}"))
         if stage.get("dueAt"):
             found.append(f"  the stage's time is over at {stage['dueAt']}")
+        following = (status.get("display") or {}).get("next")
+        if following:
+            found.append(f"  something is next due at {following}")
     refused = status.get("refused")
     if refused:
         found.append(

@@ -257,7 +257,7 @@ class Release:
         reason = "" if attempt is None else attempt.direction.reason
         if ending is Ending.HELD:
             held = next((guard for guard in guards if guard.verdict != "Pass"), None)
-            failed, reason = ("", "") if held is None else (held.name, held.reason)
+            failed, reason = ("", "") if held is None else (held.name, str(held.reason))
         return Outcome(
             ending,
             self.now - START,
