@@ -249,3 +249,40 @@ def test_evidence_outlives_a_raise_and_windows_do_not() -> None:
     assert kept.name == "g1"
     assert kept.evidence is not None
     assert kept.evidence.at == NOW
+
+
+# --- one verdict over all ------------------------------------------------------------------------
+
+
+def two(worse: float, *, alpha: float = 0.005, trigger: Trigger = Trigger()) -> Any:  # noqa: B008
+    judge = Sequential(0.0, alpha, 1, 2.0)
+    contract = Contract(
+        guards=tuple(GuardSpec(f"g{n}", judge, trigger=trigger) for n in range(2)),
+        false_rollback=2 * alpha,
+    )
+    seen = tuple(
+        replace(one, blocks=(Block(NOW - 100, NOW, 1000, worse, 3000, 30),))
+        for one in readings(0.01, 0.01)
+    )
+    return weigh(contract, seen, (), NOW)
+
+
+def evidence_of(worse: float) -> float:
+    memory = two(worse).guards[0].evidence
+    assert memory is not None
+    return memory.state.log_e
+
+
+def test_two_guards_that_are_nearly_harmed_are_harmed_together() -> None:
+    nearly = next(n for n in range(10, 100) if evidence_of(n) >= 4.7)
+    assert evidence_of(nearly) < 5.29
+    found = two(nearly)
+    # Each is below ln(200); their mean is above ln(100).
+    assert [guard.name for guard in found.fired] == ["g0"]
+    assert (found.guards[0].verdict, found.guards[1].verdict) == ("Fail", "Inconclusive")
+    assert two(nearly - 8).fired == ()
+
+
+def test_a_guard_with_a_trigger_of_its_own_takes_no_part_in_that() -> None:
+    nearly = next(n for n in range(10, 100) if evidence_of(n) >= 4.7)
+    assert two(nearly, trigger=Trigger(consecutive=2)).fired == ()

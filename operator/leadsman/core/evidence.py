@@ -14,6 +14,7 @@ from operator import is_
 from leadsman.core.changed import changed
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus, SliceStatus, Status
+from leadsman.core.together import offender
 from leadsman.guards.gathering import conclude, figures_of, gather, gathers
 from leadsman.guards.judges import Gathering, judge
 from leadsman.guards.memory import Gathered, Memory, Place
@@ -90,6 +91,18 @@ def weigh(
         if spec.on_fail is OnFail.ROLLBACK and _fired(spec, status, reading):
             fired.append(status)
             families.add(spec.family)
+    if not fired and any(guard.evidence is not None for guard in guards):
+        worst = offender(contract, guards, place)
+        if worst is not None:
+            status = guards[worst] = changed(
+                guards[worst],
+                verdict=_FAIL,
+                reason=Reason.HARM_DETECTED,
+                level=Level.CRITICAL,
+                since=now,
+            )
+            fired.append(status)
+            holding.insert(0, status)
     emergency = len(families) > 1
     if emergency:
         guards, fired = _emergencies(guards, fired)

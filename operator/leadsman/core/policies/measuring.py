@@ -13,7 +13,7 @@ from leadsman.core.decision import Decision, Persist
 from leadsman.core.evidence import place
 from leadsman.core.outlook import look_out
 from leadsman.core.policies.breaches import describe
-from leadsman.core.policies.shifting import PREPARE_SECONDS, share_plausible, share_told
+from leadsman.core.policies.shifting import PREPARE_SECONDS, share_told, split_broken
 from leadsman.core.spec import Absence, Contract, OnFail, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading, Status
 from leadsman.core.view import View, fresh_stage
@@ -144,7 +144,7 @@ def _waiting(view: View, keeping: list[GuardStatus]) -> tuple[str, str] | None:
         return "Holding", describe(keeping[0])
     if view.evidence.warning and not _over(view):
         return "Holding", f"close to its limit: {describe(view.evidence.warning[0])}"
-    if not share_plausible(view):
+    if split_broken(view):
         return "SampleRatioMismatch", share_told(view)
     return None
 

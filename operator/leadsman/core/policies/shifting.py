@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 
 from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.status import Heading
 from leadsman.core.view import View, need_of, owned
+from leadsman.guards.share import log_evidence_of_counts
 
 SHARE_EVENTS = 200
 """From so many events on, the arrived share is compared with the commanded one."""
 
 PREPARE_SECONDS = 5.0
 """So long before a hold is over, the pods of the next stage are started."""
+
+SPLIT_EVIDENCE = log(1000)
+"""Evidence (natural logarithm) with which a split counts as broken in the middle of a stage."""
 
 SHARE_POINTS = 0.02
 SHARE_RATIO = 0.2
@@ -228,6 +233,19 @@ def share_plausible(view: View) -> bool:
         return True
     wanted = attempt.weight / 100
     return abs(share.canary / share.total - wanted) <= max(SHARE_POINTS, SHARE_RATIO * wanted)
+
+
+def split_broken(view: View) -> bool:
+    """The arrived share is off the commanded one by more than chance could make it.
+
+    A stage is looked at many times, an arrival once: so here both must be shown.
+    """
+    attempt, share = view.attempt, view.seen.share
+    if share_plausible(view) or attempt is None or share is None or not 0 < attempt.weight < 100:
+        return False
+    weight = attempt.weight / 100
+    counts = (share.canary, share.total - share.canary)
+    return log_evidence_of_counts(counts, (weight, 1 - weight)) >= SPLIT_EVIDENCE
 
 
 def share_told(view: View) -> str:
