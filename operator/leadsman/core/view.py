@@ -70,6 +70,12 @@ class View:
         self.terms = terms
         self.plan = terms.plan if terms is not None else NO_PLAN
         self.contract = terms.contract if terms is not None else NO_CONTRACT
+        attempt = status.attempt
+        # Nearly every policy asks for these two: plain attributes, not worked out at first use.
+        self.heading: Heading | None = None if attempt is None else attempt.direction.name
+        """Where the attempt goes, None at rest."""
+        self.released = attempt is not None and attempt.released_at is not None
+        """The canary's set was given to the Deployment."""
 
     # --- the versions -----------------------------------------------------------------------
 
@@ -137,16 +143,6 @@ class View:
         return tuple(one.revision for one in names if one is not None)
 
     # --- the attempt ------------------------------------------------------------------------
-
-    @once
-    def heading(self) -> Heading | None:
-        """Where the attempt goes, None at rest."""
-        return None if self.attempt is None else self.attempt.direction.name
-
-    @once
-    def released(self) -> bool:
-        """The canary's set was given to the Deployment."""
-        return self.attempt is not None and self.attempt.released_at is not None
 
     @once
     def stages(self) -> tuple[Stage, ...]:

@@ -161,12 +161,13 @@ def put_arms(view: View) -> Decision | None:
     attempt, stable = view.attempt, view.status.stable
     if not _opening(view) or attempt is None or stable is None:
         return None
+    there = {(arm.service, arm.role): arm.revision for arm in view.seen.arms}
     wanted = ((Role.STABLE, stable.revision), (Role.CANARY, attempt.revision))
     missing = [
-        SetArm(service, role, revision)
+        SetArm(service.name, role, revision)
         for role, revision in wanted
-        for service in view.services
-        if (arm := view.arm(service, role)) is None or arm.revision != revision
+        for service in view.seen.services
+        if there.get((service.name, role)) != revision
     ]
     if missing:
         return view.act("begin", "Progressing", "the arms are made", *missing)
