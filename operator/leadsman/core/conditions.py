@@ -20,6 +20,9 @@ READY = frozenset({"Stable", "Promoted"})
 PROGRESS = frozenset({"Progressing", "Holding", "SampleRatioMismatch", "Superseded"})
 
 
+_SOUND = ("ContractSound", "True", "Sound", "contract and plan can do what they promise")
+
+
 def describe_status(view: View, decision: Decision) -> Status:
     """The decided status with conditions, columns and observed generation."""
     status = decision.status
@@ -154,13 +157,15 @@ def _held(view: View) -> tuple[str, str, str, str]:
 def _sound(view: View) -> tuple[str, str, str, str]:
     """Contract and plan can do what they promise, or which of their promises is doubtful."""
     kind = "ContractSound"
+    if not view.spec.warnings and (view.attempt is None or not view.attempt.outlook):
+        return _SOUND
     doubts = [(one.reason, one.message) for one in view.spec.warnings]
     attempt = view.attempt
     if attempt is not None and attempt.outlook:
         blunt = doubt(view.plan, view.contract, attempt.outlook)
         doubts += [("CannotDetect", blunt)] if blunt else []
     if not doubts:
-        return (kind, "True", "Sound", "contract and plan can do what they promise")
+        return _SOUND
     return (kind, "False", doubts[0][0], "; ".join(message for _, message in doubts))
 
 

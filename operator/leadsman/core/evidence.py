@@ -16,7 +16,7 @@ from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus, SliceStatus, Status
 from leadsman.core.together import offender
 from leadsman.guards.gathering import conclude, figures_of, gather, gathers
-from leadsman.guards.judges import Gathering, judge
+from leadsman.guards.judges import Gathering, Threshold, judge, judge_threshold
 from leadsman.guards.memory import Gathered, Memory, Place
 from leadsman.guards.verdict import WARNING_BAND, Figures, Judged, Level, Reason, Verdict, level_of
 from leadsman.guards.windows import Reading
@@ -75,10 +75,18 @@ def weigh(
     warning: list[GuardStatus] = []
     families: set[str] = set()
     passing = 0
+    gathered = False
     for spec in contract.guards:
         name = spec.name
         reading = by_name.get(name) or Reading(name, (), (), UNREAD, None)
-        status = judge_guard(spec, reading, before.get(name), now, place)
+        judging, trigger, old = spec.judge, spec.trigger, before.get(name)
+        if type(judging) is Threshold and not reading.error and not trigger.hysteresis:
+            # What almost every guard of almost every pass is: without the way round by its kind.
+            judged = judge_threshold(judging, reading.canary, trigger.consecutive)
+            status = _status(name, judged, old, now, failing=False)
+        else:
+            status = judge_guard(spec, reading, old, now, place)
+            gathered = gathered or status.evidence is not None
         guards.append(status)
         if status.verdict is _PASS or status.verdict == _PASS:
             passing += 1
@@ -91,7 +99,7 @@ def weigh(
         if spec.on_fail is OnFail.ROLLBACK and _fired(spec, status, reading):
             fired.append(status)
             families.add(spec.family)
-    if not fired and any(guard.evidence is not None for guard in guards):
+    if gathered and not fired:
         worst = offender(contract, guards, place)
         if worst is not None:
             status = guards[worst] = changed(

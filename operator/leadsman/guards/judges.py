@@ -148,6 +148,8 @@ def judge(
         if reading.error:
             reason = reason_of(reading.error)
             return Judged(Verdict.NO_DATA, reason, None, spec.max, 0, reading.last_sample)
+        if not hysteresis:
+            return judge_threshold(spec, reading.canary, at_least)
         return judge_threshold(spec, reading.canary, at_least, hysteresis, failing=failing)
     if isinstance(spec, Relative):
         if reading.error:

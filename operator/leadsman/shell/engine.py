@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from leadsman.core.status import Status
 from leadsman.runtime.reader import CachedReader
 from leadsman.runtime.reconciler import Reconciler
 from leadsman.runtime.recorder import FileRecorder, NoRecorder, Recorder
@@ -26,7 +27,7 @@ class ReleaseEngine:
             sources.open,
             self._evidence,
             queries_per_second=settings.source_queries_per_second,
-            remembered=lambda key: self._reconciler.remembered(key),
+            remembered=self._remembered,
         )
         store.on_source = self._sampler.forget_source
         recorder: Recorder = NoRecorder()
@@ -54,6 +55,9 @@ class ReleaseEngine:
         """Save what was decided and not written yet, then let go of the sources."""
         await self._reconciler.flush()
         await self._sampler.close()
+
+    def _remembered(self, key: Key) -> Status | None:
+        return self._reconciler.remembered(key)
 
     def _evidence(self, key: Key) -> None:
         # A reading that crosses its limit may be the breach: it waits for no worker.

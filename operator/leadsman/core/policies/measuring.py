@@ -121,15 +121,16 @@ def thaw(view: View) -> Status | None:
     attempt = view.attempt
     if attempt is None or attempt.stage.due_at is None or not view.evidence.guards:
         return None
-    holding = {spec.name for spec in view.contract.guards if spec.on_fail is not OnFail.WARN}
-    before = [
-        guard.no_data_since
+    dark = [
+        guard
         for guard in attempt.guards
-        if guard.no_data_since is not None
-        and guard.reason != Reason.NO_TRAFFIC
-        and guard.name in holding
+        if guard.no_data_since is not None and guard.reason != Reason.NO_TRAFFIC
     ]
-    if not before or view.evidence.no_data_since is not None:
+    if not dark or view.evidence.no_data_since is not None:
+        return None
+    holding = {spec.name for spec in view.contract.guards if spec.on_fail is not OnFail.WARN}
+    before = [guard.no_data_since or 0.0 for guard in dark if guard.name in holding]
+    if not before:
         return None
     frozen = view.now - (min(before) + view.contract.freeze_after)
     if frozen <= 0:
