@@ -94,6 +94,22 @@ def test_a_rollout_is_told_from_its_status(records: Path, tmp_path: Path) -> Non
     assert piped.output == found.output
 
 
+def test_a_name_is_asked_of_the_cluster_by_kubectl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        '#!/bin/sh\n[ "$3" = shop ] || { echo "no $3 in $7" >&2; exit 1; }\n'
+        'echo \'{"kind": "Rollout", "metadata": {"name": "shop"}}\'\n'
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "shop: nothing was decided yet" in leadsman("explain", "shop").output
+    found = leadsman("explain", "other", "-n", "team")
+    assert found.exit_code == 1
+    assert "no such file, and no other in team" in found.output
+
+
 def test_the_chart_is_drawn_from_records_and_is_sound_xml(records: Path, tmp_path: Path) -> None:
     file = tmp_path / "errors.svg"
     found = leadsman("explain", records, "--plot", file)
