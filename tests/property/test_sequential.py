@@ -6,8 +6,7 @@ from typing import Any
 
 from leadsman.core.status import GuardStatus
 from leadsman.runtime.codec import decode_status
-from leadsman.runtime.sampling.watching import Watch
-from tests.property.cluster import LRO, Lab
+from tests.property.cluster import Lab
 from tests.property.counting import CountedMetrics
 
 
@@ -25,7 +24,7 @@ def sequential(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def plan(hold: str = "40s") -> dict[str, Any]:
+def plan(hold: str = "20s") -> dict[str, Any]:
     return {
         "stages": [
             {"name": "quarter", "weight": 25, "hold": hold},
@@ -109,48 +108,40 @@ async def test_a_restart_in_the_middle_keeps_the_evidence_to_the_bit() -> None:
         lab = Counting({"v1": 0.003, "v2": 0.004}, plan=plan("300s"))
         await lab.run(15)
         lab.release("v2")
-        await lab.run(100)
+        await lab.run(50)
         if restarts:
             lab.restart()
-        await lab.run(33)
+        await lab.run(13)
         if restarts:
             lab.restart()
-        await lab.run(30)
+        await lab.run(12)
         found.append(told(lab))
     assert found[0] == found[1]
-    assert found[0][0].blocks > 100
+    assert found[0][0].blocks > 60
 
 
 async def test_a_hold_writes_its_status_once_a_minute_at_most() -> None:
     lab = Counting({"v1": 0.0005, "v2": 0.0005}, plan=plan("600s"))
     await lab.run(15)
     lab.release("v2")
-    await lab.run(90)
+    await lab.run(40)
     before = len(lab.kube.operator_writes)
-    await lab.run(300)
-    assert len(lab.kube.operator_writes) - before <= 5
+    await lab.run(150)
+    assert len(lab.kube.operator_writes) - before <= 3
     assert lab.weight() == 25
 
 
 async def test_darkness_shows_no_harm_and_what_is_seen_afterwards_is_counted_on() -> None:
-    lab = Counting({"v1": 0.02, "v2": 0.02}, plan=plan("60s"))
+    lab = Counting({"v1": 0.02, "v2": 0.02}, plan=plan("40s"))
     await lab.run(15)
     lab.release("v2")
     await lab.run(30)
     counted = lab.guard.evidence.blocks
-    lab.metrics.mode = "dark"
-    frozen, scrape = lab.clock.now(), lab.metrics.scrape
+    lab.metrics.mode, scrape = "dark", lab.metrics.scrape
     lab.metrics.scrape = lambda: None
-    await lab.run(60)
-    assert lab.clock.now() > frozen
-    assert (lab.guard.verdict, lab.guard.evidence.blocks) == ("NoData", counted + 1) or (
-        lab.guard.evidence.blocks <= counted + 3
-    )
+    await lab.run(30)
+    assert lab.guard.verdict == "NoData"
+    assert lab.guard.evidence.blocks <= counted + 1
     lab.metrics.scrape, lab.metrics.mode = scrape, "good"
     await lab.until_rest()
     assert lab.ready()["reason"] == "Promoted"
-
-
-def test_the_lab_uses_the_samplers_own_watches() -> None:
-    assert Watch.reading.__module__ == "leadsman.runtime.sampling.watching"
-    assert LRO.name == "shop"
