@@ -151,6 +151,24 @@ def slow(limit: str = "10%") -> Body:
     return guard("slow", measure=measure, limit=limit, trigger={"consecutive": 3})
 
 
+def sequential(
+    name: str = "errors",
+    *,
+    tolerance: str = "0%",
+    on_fail: str = "Rollback",
+    measure: Body | None = None,
+) -> Body:
+    """A guard inline that gathers evidence against stable: by default about errors."""
+    return {
+        "name": name,
+        "onFail": on_fail,
+        "guard": {
+            **(measure or {"errors": {"preset": "Traefik"}}),
+            "judge": {"sequential": {"tolerance": tolerance}},
+        },
+    }
+
+
 def own_metrics(name: str = "errors") -> Body:
     """A guard on the pods' own counters, as in examples/rollout-inline.yaml."""
     measure = {

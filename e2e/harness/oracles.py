@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from e2e.harness.api import Body
 from e2e.harness.app import App, Traffic
@@ -141,6 +143,42 @@ def nobody_lost(traffic: Traffic) -> None:
     """No request failed, on either way (I3)."""
     assert traffic.failed() == 0, traffic.told()
     assert traffic.routed.planned > 0
+
+
+def only_answers_failed(traffic: Traffic) -> None:
+    """Every request was answered by some version; those that failed, failed by its answer (I3)."""
+    for report in filter(None, (traffic.routed, traffic.inside)):
+        badly = sum(report.reached(name) - report.served(name) for name in report.raw["versions"])
+        assert report.failed == badly, traffic.told()
+
+
+class Counted(NamedTuple):
+    """What a guard had gathered in some state of the Rollout, whose canary had that weight."""
+
+    weight: int
+    blocks: int
+    requests: int
+    bad: int
+
+
+def counted(app: App, guard: str = "errors") -> list[Counted]:
+    """What a guard's evidence rested on, in each state of the Rollout that told it."""
+    attempts = [
+        change.body.get("status", {}).get("attempt") or {} for change in app.history.of("Rollout")
+    ]
+    return [
+        Counted(one["weight"], told["blocks"], told.get("events") or 0, told.get("bad") or 0)
+        for one in attempts
+        for told in one.get("guards") or []
+        if told["name"] == guard and told.get("blocks")
+    ]
+
+
+def never_less(told: Sequence[Counted]) -> None:
+    """What was counted stays counted."""
+    for before, after in pairwise(told):
+        lost = any(new < old for old, new in zip(before, after, strict=True))
+        assert not lost, f"{before} was told before {after}"
 
 
 def unpinned_at(app: App, service: str = NAME, after: float = 0.0) -> float | None:
