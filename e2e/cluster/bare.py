@@ -18,13 +18,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from e2e.cluster import build, catalog, manifests, namespace, programs
+from e2e.cluster import build, catalog, manifests, namespace, operator_image, programs
 from e2e.cluster.backend import Kind, run_with
 from e2e.cluster.errors import BootError
 from e2e.cluster.programs import Layout
 
 GATEWAY_PORT = 8000
 PROMETHEUS_PORT = 30090
+ROOT = build.HERE.parent.parent
 DEBIAN = {"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "ip": "iproute2"}
 
 
@@ -59,6 +60,7 @@ def prepare() -> None:
     build.build_go(build.RUNTIME)
     build.gateway_crds()
     catalog.infrastructure()
+    operator_image.lower_layers(ROOT)
 
 
 class BareCluster:

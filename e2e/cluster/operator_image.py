@@ -168,14 +168,22 @@ def packages_layer(checkout: Path, version: str) -> Path:
     return build.once("packages-layer", key, make) / "layer.tar"
 
 
+def lower_layers(checkout: Path) -> tuple[Path, Path]:
+    """The folder of Debian's Python, and layer.tar of the dependencies.
+
+    Made from registries, so this is called before a cluster's network namespace is entered, where
+    no registry can be reached.
+    """
+    base = python_layer()
+    return base, packages_layer(checkout, (base / "version").read_text())
+
+
 def operator_image(checkout: Path) -> Path:
     """The archive of the operator's image (OPERATOR) with the code of `checkout` as it is now.
 
     Raises BuildError or MissingToolError. Takes two seconds once the lower layers are cached.
     """
-    base = python_layer()
-    version = (base / "version").read_text()
-    packages = packages_layer(checkout, version)
+    base, packages = lower_layers(checkout)
     target = build.cache_root() / "images" / f"operator-{build.digest([str(checkout)])}.tar"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
