@@ -194,7 +194,7 @@ def operator_image(checkout: Path) -> Path:
             code / "leadsman",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        _compile(code, version)
+        _compile(code, (base / "version").read_text())
         write_tree_layer(stage / "layer.tar", [(code, "app")], skip=())
         spec = ImageSpec(
             name=OPERATOR,
