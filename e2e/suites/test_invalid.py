@@ -26,9 +26,9 @@ def routes(*refs: Body) -> Body:
     return {"gatewayAPI": {"routeRefs": list(refs)}}
 
 
-def sequential() -> Body:
+def sliced() -> Body:
     body = contract(guard())
-    body["guards"][0]["guard"]["judge"] = {"sequential": {"tolerance": "10%"}}
+    body["guards"][0]["guard"]["slices"] = {"label": "method", "values": ["GET"]}
     return body
 
 
@@ -61,7 +61,7 @@ CASES: list[tuple[str, Body, str]] = [
     ),
     ("ReferenceMissing", a_rollout(contract=guard_ref()), "no-such-guard"),
     ("SourceMissing", a_rollout(contract=no_source()), "no-such-source"),
-    ("JudgeUnsupported", a_rollout(contract=sequential()), "sequential"),
+    ("MeasureUnsupported", a_rollout(contract=sliced()), "slices"),
     ("StrategyUnsupported", a_rollout(plan=ab_test()), "ABTest"),
     ("ServiceMissing", a_rollout(serviceRefs=[{"name": "no-service"}]), "no-service"),
 ]
