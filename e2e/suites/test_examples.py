@@ -36,6 +36,15 @@ def start(app: App, rollout: str) -> None:
     app.wait("Ready", lambda: app.ready().get("status") == "True" and app.status().get("stable"))
 
 
+def on_a_host_of_its_own(app: App) -> None:
+    """Another host, because these may run at the same time."""
+    route = objects.route(app.host)
+    assert route["spec"]["rules"] == example("app.yaml")[2]["spec"]["rules"]
+    app.apply(route)
+    app.remember()
+    app.wait("the gateway answers", app.served)
+
+
 def bad_then_good(app: App, stages: tuple[int, ...], host: str = "") -> None:
     """More than 5 % errors are rolled back; a good release goes through all stages."""
     with app.users(host=host) as traffic:
@@ -61,12 +70,31 @@ def test_rollout_yaml_with_its_plan_its_contract_and_its_guards(app: App):
 
 
 def test_rollout_inline_yaml(app: App):
-    """Another host, because both of these may run at the same time."""
     start(app, "rollout-inline.yaml")
-    route = objects.route(app.host)
-    assert route["spec"]["rules"] == example("app.yaml")[2]["spec"]["rules"]
-    app.apply(route)
-    app.remember()
-    app.wait("the gateway answers", app.served)
+    on_a_host_of_its_own(app)
     bad_then_good(app, (20, 100))
     assert app.rollout()["metadata"]["name"] == NAME
+
+
+def test_contract_sequential_yaml_rolls_a_bad_release_back(app: App):
+    """The contract as it is, honoured by the example's Rollout in place of its own."""
+    start(app, "rollout.yaml")
+    on_a_host_of_its_own(app)
+    app.apply(*example("contract-sequential.yaml"))
+    body = next(one for one in example("rollout.yaml") if one["kind"] == "Rollout")
+    body["spec"]["contractRefs"] = [{"name": "shop-slo-sequential"}]
+    app.apply(body)
+    app.wait(
+        "Ready by the new contract",
+        lambda: (
+            app.ready().get("status") == "True"
+            and app.ready()["observedGeneration"] == app.rollout()["metadata"]["generation"] > 1
+        ),
+    )
+    with app.users(inside=0) as traffic:
+        new_version(app, "v2", ERROR_RATE="0.3")
+        entry = app.finished("RolledBack")
+        app.rest(held=True)
+    assert entry["reason"] == "GuardFailed"
+    assert "HarmDetected" in entry["message"], entry["message"]
+    oracles.only_answers_failed(traffic)
