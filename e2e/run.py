@@ -54,6 +54,7 @@ class Totals:
 DISTURBANCES = (
     "operator_killed",
     "prometheus_down",
+    "sequential_disturbed",
     "hold",
     "handover_gaps",
     "deletion",

@@ -16,6 +16,7 @@ from e2e.harness.app import App, Traffic
 from e2e.harness.objects import NAME
 from e2e.harness.reading import ROUTES, canary_weight, ready_pods, rules_owner, version_of
 from e2e.harness.rest import MANAGER
+from leadsman.guards.memory import decode_memory
 
 SLACK = 0.25
 """Seconds by which two watches may see the same moment differently."""
@@ -156,22 +157,26 @@ class Counted(NamedTuple):
     """What a guard had gathered in some state of the Rollout, whose canary had that weight."""
 
     weight: int
+    at: float
     blocks: int
-    requests: int
-    bad: int
+    requests: float
+    bad: float
 
 
 def counted(app: App, guard: str = "errors") -> list[Counted]:
-    """What a guard's evidence rested on, in each state of the Rollout that told it."""
-    attempts = [
-        change.body.get("status", {}).get("attempt") or {} for change in app.history.of("Rollout")
-    ]
-    return [
-        Counted(one["weight"], told["blocks"], told.get("events") or 0, told.get("bad") or 0)
-        for one in attempts
-        for told in one.get("guards") or []
-        if told["name"] == guard and told.get("blocks")
-    ]
+    """The evidence of a guard in each state of the Rollout that has some, as it is remembered.
+
+    The columns for people say what is known now, so they are empty while nothing new is.
+    """
+    found: list[Counted] = []
+    for change in app.history.of("Rollout"):
+        attempt = change.body.get("status", {}).get("attempt") or {}
+        for told in attempt.get("guards") or []:
+            memory = decode_memory(told.get("state") or "") if told["name"] == guard else None
+            if memory is not None:
+                sums = (memory.at, memory.blocks, memory.canary, memory.canary_bad)
+                found.append(Counted(attempt["weight"], *sums))
+    return found
 
 
 def never_less(told: Sequence[Counted]) -> None:
