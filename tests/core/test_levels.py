@@ -226,6 +226,31 @@ def test_a_split_that_breaks_in_the_middle_of_a_stage_holds_its_end() -> None:
     assert "50.0 % arrived" in decision.why.message
 
 
+def test_a_broken_split_is_named_though_a_guard_still_waits_for_evidence() -> None:
+    off = {"due_at": NOW - 1, "share_measurable": True}
+    few = replace(readings(0.01)[0], canary=(Window(NOW, 50, 0),))
+    seen = world(guards(Family.ERRORS), 0.01, **off).but(readings=(few,), share=Share(500, 1000))
+    assert seen.decide().why.reason == "SampleRatioMismatch"
+    assert seen.but(share=Share(250, 1000)).decide().why.reason == "Holding"
+
+
+def test_a_guard_that_is_blind_is_named_before_a_broken_split() -> None:
+    off = {"due_at": NOW - 1, "share_measurable": True, "share": Share(500, 1000)}
+    seen = world(guards(Family.ERRORS), 0.01, **off)
+    blinded = seen.but(readings=(Reading("g0", (), (), "Timeout", None),))
+    assert blinded.decide().why.reason == "Holding"
+
+
+def test_a_split_that_goes_on_drifting_is_written_at_leisure() -> None:
+    off = {"due_at": NOW - 1, "share_measurable": True, "share": Share(500, 1000)}
+    seen = world(guards(Family.ERRORS), 0.01, **off)
+    first = seen.decide()
+    assert first.persist is Persist.SOON
+    again = seen.but(status=first.status, share=Share(520, 1000)).decide()
+    assert "52.0 % arrived" in again.why.message
+    assert again.persist is Persist.LAZY
+
+
 # --- what is unwise ----------------------------------------------------------------------------
 
 

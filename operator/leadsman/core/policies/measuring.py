@@ -55,7 +55,7 @@ def measure(view: View) -> Decision | None:
     due = _due(view)
     keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
     told = [guard for guard in keeping if _worth_telling(guard, view.now)]
-    if told and not _holds_already(view.status):
+    if told and not _told_already(view.status, "Holding"):
         persist = Persist.SOON
     if view.now < due:
         wake = min(due, *_turning_points(view)) if view.evidence.holding else due
@@ -83,7 +83,7 @@ def measure(view: View) -> Decision | None:
     waiting = _waiting(view, keeping)
     if waiting is not None:
         reason, message = waiting
-        if not _holds_already(view.status):
+        if not _told_already(view.status, reason):
             persist = Persist.SOON
         until = max(min(_turning_points(view), default=view.now + 60), view.now + 0.01)
         return view.wait("measure", reason, message, until=until, status=status, persist=persist)
@@ -141,12 +141,14 @@ def thaw(view: View) -> Status | None:
 
 def _waiting(view: View, keeping: list[GuardStatus]) -> tuple[str, str] | None:
     """Why a stage whose hold is over waits: reason and message; None if it does not."""
-    if keeping:
+    broken = split_broken(view)
+    if keeping and not (broken and keeping[0].verdict == Verdict.INCONCLUSIVE):
         return "Holding", describe(keeping[0])
+    if broken:
+        # More evidence would come, and mean nothing while the arms are not what they should be.
+        return "SampleRatioMismatch", share_told(view)
     if view.evidence.warning and not _over(view):
         return "Holding", f"close to its limit: {describe(view.evidence.warning[0])}"
-    if split_broken(view):
-        return "SampleRatioMismatch", share_told(view)
     return None
 
 
@@ -157,8 +159,8 @@ def _worth_telling(guard: GuardStatus, now: float) -> bool:
     return guard.verdict != Verdict.INCONCLUSIVE
 
 
-def _holds_already(status: Status) -> bool:
-    return any(one.type == "Ready" and one.reason == "Holding" for one in status.conditions)
+def _told_already(status: Status, reason: str) -> bool:
+    return any(one.type == "Ready" and one.reason == reason for one in status.conditions)
 
 
 def _waived(view: View, guard: GuardStatus) -> bool:
