@@ -50,6 +50,7 @@ THEMES = (
             "rollback_api_requests",
         ),
     ),
+    Theme("sequential", 1, ("sequential_failed_requests",)),
     Theme("crowd", 1, ("rollback_query_rate",)),
     Theme("blocked", 2, ("rollback_blocked_seconds",)),
     Theme(

@@ -42,6 +42,9 @@ LIMITS: dict[str, Limit] = {
         ),
         Limit("rollback_writes_before", "writes", "max", 0, "route writes before the breach"),
         Limit("rollback_failed_requests", "requests", "p50", 20, "30 % errors at 20 % of 200 rps"),
+        Limit(
+            "sequential_failed_requests", "requests", "p50", 14, "the same by one sequential guard"
+        ),
         Limit("rollback_api_requests", "requests", "max", 15, "from the evidence to rest"),
         Limit(
             "rollback_blocked_seconds", "s", "p95", 0.5, "one of three stable ready; frozen gateway"
