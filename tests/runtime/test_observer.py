@@ -116,7 +116,7 @@ PROBLEMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
                 ]
             }
         },
-        "MeasureUnsupported",
+        "SourceForbidden",
     ),
     "strategy": (
         [service(), route()],

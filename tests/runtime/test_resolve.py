@@ -204,8 +204,8 @@ MISSING: list[tuple[dict[str, Any], str, str]] = [
                 ]
             }
         },
-        "MeasureUnsupported",
-        "promQL",
+        "SourceForbidden",
+        "spec.allowPromQL",
     ),
     (
         {
@@ -255,6 +255,21 @@ async def test_a_damaged_reference_blames_the_referenced_object() -> None:
     )
     assert reasons(spec) == ["PlanInvalid"]
     assert spec.problems[0].message.startswith("RolloutPlan p:")
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(True, []), (False, ["SourceForbidden"])])
+async def test_a_query_of_ones_own_needs_a_source_that_takes_it(
+    allowed: bool, expected: list[str]
+) -> None:
+    own = {
+        "promQL": {"query": 'up{pod=~"{{arm.pods}}"}'},
+        "judge": {"threshold": {"max": "5%", "minEvents": 400}},
+    }
+    place = source()
+    place["metadata"] |= {"uid": "s", "resourceVersion": "2"}
+    place["spec"]["allowPromQL"] = allowed
+    spec = await resolved(lro(contract={"guards": [{"name": "own", "guard": own}]}), place)
+    assert reasons(spec) == expected
 
 
 @pytest.mark.parametrize(

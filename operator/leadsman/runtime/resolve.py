@@ -8,6 +8,7 @@ still be able to roll back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,6 +155,7 @@ class Resolver:
                 continue
             if isinstance(source, MetricsSource):
                 await self._admitted(rollout, source, found)
+                _no_queries(source, contract, found)
 
     async def _admitted(self, rollout: Rollout, source: MetricsSource, found: Found) -> None:
         rule = source.spec.namespaces
@@ -194,6 +196,22 @@ class Resolver:
                 name = other["metadata"]["name"]
                 return [Problem("Conflicted", f"Rollout {name} is older and has {shared} already")]
         return []
+
+
+def _no_queries(source: MetricsSource, contract: Contract, found: Found) -> None:
+    """Refuse guards that bring their own query to a source that takes none."""
+    own = [
+        guard.name
+        for guard in contract.guards
+        if guard.source == source.name and "promQL" in json.loads(guard.query)
+    ]
+    if own and not source.spec.allow_prom_ql:
+        found.add(
+            "SourceForbidden",
+            f"guard {', '.join(own)}: MetricsSource {source.name} takes no promQL"
+            " (its spec.allowPromQL is false): measure by errors, latency, ratio or histogram, or"
+            " ask its administrator",
+        )
 
 
 def _rollout(model: Resource) -> Rollout:

@@ -249,11 +249,6 @@ def _unsupported(spec: ApiGuard, judge: JudgeSpec, name: str, path: str, found: 
             f"{path}: guard {name} has judge {judge.kind}, which comes with a later version;"
             " use threshold",
         )
-    if spec.prom_ql is not None:
-        found.add(
-            "MeasureUnsupported",
-            f"{path}: guard {name} has promQL, which comes with a later version",
-        )
     if spec.slices is not None and not isinstance(judge, SLICED):
         found.add(
             "MeasureUnsupported",

@@ -13,7 +13,7 @@ time: evidence that crosses nothing wakes nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from leadsman.adapters.presets.arms import Arms
@@ -212,7 +212,7 @@ class Sampler:
                 begin = _begin(guard, wanted.since, told.get(guard), counted.get(guard.name))
                 for shape in (found.whole, *found.slices):
                     needs.setdefault(shape, _Need()).take(window_of(guard) + KEEP_MORE, begin)
-        total = _router(wanted.arms) if router else None
+        total = _router(wanted.arms, [one.query for one in guards]) if router else None
         if total is not None:
             needs.setdefault(total, _Need()).take(_ROUTER_KEEP, float("inf"))
         tallies = {
@@ -322,8 +322,8 @@ def _recent(canary: ArmCounts, stable: ArmCounts, last: float) -> tuple[int, int
     return int(canary.events), int(stable.events)
 
 
-def _router(arms: Arms) -> Shape | None:
+def _router(arms: Arms, questions: Sequence[str]) -> Shape | None:
     try:
-        return router_total(arms)
+        return router_total(arms, questions)
     except QueryInvalidError:
         return None
