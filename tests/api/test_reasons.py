@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from leadsman.api import conditions, guard, releasecontract, rollout, rolloutplan, rolloutstatus
+from leadsman.api import (
+    conditions,
+    guard,
+    guardstatus,
+    releasecontract,
+    rollout,
+    rolloutplan,
+    rolloutstatus,
+)
 from leadsman.api.kinds import BY_NAME
 from leadsman.api.reasons import EventReason, Reason, VerdictReason
 from leadsman.guards import verdict
@@ -25,7 +33,8 @@ SPEAKING = [*sorted((CORE / "policies").glob("*.py")), CORE / "conditions.py"]
 
 def known() -> set[str]:
     words = {str(reason) for reasons in (Reason, EventReason, VerdictReason) for reason in reasons}
-    for module in (conditions, guard, releasecontract, rollout, rolloutplan, rolloutstatus):
+    spoken = (conditions, guard, guardstatus, releasecontract, rollout, rolloutplan, rolloutstatus)
+    for module in spoken:
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, StrEnum):
                 words |= {str(member) for member in value}
@@ -49,8 +58,8 @@ def test_every_reason_of_a_verdict_is_documented():
 
 
 def test_verdicts_and_levels_are_those_of_the_status():
-    assert list(map(str, verdict.Verdict)) == list(map(str, rolloutstatus.Verdict))
-    assert list(map(str, verdict.Level)) == list(map(str, rolloutstatus.Level))
+    assert list(map(str, verdict.Verdict)) == list(map(str, guardstatus.Verdict))
+    assert list(map(str, verdict.Level)) == list(map(str, guardstatus.Level))
 
 
 @pytest.mark.parametrize("reasons", [Reason, EventReason, VerdictReason])

@@ -15,11 +15,10 @@ from typing import Annotated
 from pydantic import Field
 
 from leadsman.api.conditions import Conditions
+from leadsman.api.guardstatus import GuardStatus
 from leadsman.api.schema import ATOMIC, ApiStatus, ListMap
-from leadsman.api.types import Revision, Timestamp
+from leadsman.api.types import Revision, Timestamp, Word
 
-Word = Annotated[str, Field(max_length=64)]
-Text = Annotated[str, Field(max_length=1024)]
 Prose = Annotated[str, Field(max_length=4096)]
 ObjectText = Annotated[str, Field(max_length=253)]
 TemplateIdentity = Annotated[str, Field(max_length=256)]
@@ -32,25 +31,6 @@ class DirectionName(StrEnum):
     STEPPING_BACK = "SteppingBack"
     ROLLING_BACK = "RollingBack"
     HANDING_OVER = "HandingOver"
-
-
-class Verdict(StrEnum):
-    """What a guard says."""
-
-    PASS = "Pass"  # noqa: S105  (a verdict, not a password)
-    FAIL = "Fail"
-    INCONCLUSIVE = "Inconclusive"
-    NO_DATA = "NoData"
-    CONFOUNDED = "Confounded"
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    NONE = "None"
-    WARNING = "Warning"
-    CRITICAL = "Critical"
-    EMERGENCY = "Emergency"
 
 
 class Outcome(StrEnum):
@@ -147,97 +127,6 @@ class StageStatus(ApiStatus):
     )
     wait_since: Timestamp | None = Field(
         default=None, description="The start of the wait that progressDeadline measures."
-    )
-
-
-class SliceStatus(ApiStatus):
-    """The last verdict of one guard about one part of the traffic."""
-
-    name: Annotated[str, Field(min_length=1, max_length=128)] = Field(
-        description="The value of the slices' label."
-    )
-    verdict: Verdict | None = Field(
-        default=None, description="Pass, Fail, Inconclusive, NoData or Confounded."
-    )
-    level: Level | None = Field(default=None, description="How bad it is.")
-    value: Word | None = Field(default=None, description="What was measured.")
-    events: int | None = Field(
-        default=None, ge=0, le=2**53, description="How many events were counted."
-    )
-    reason: Word | None = Field(default=None, description="One word for why.")
-    consecutive: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="Failing blocks, one after another."
-    )
-    failing_since: Timestamp | None = Field(
-        default=None, description="The sample time since which it fails without a break."
-    )
-    state: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Evidence already counted, in the statistic's own form."
-    )
-
-
-class GuardStatus(ApiStatus):
-    """The last verdict of one guard."""
-
-    name: Annotated[str, Field(min_length=1, max_length=128)] = Field(
-        description="The guard's name in its contract."
-    )
-    verdict: Verdict | None = Field(
-        default=None, description="Pass, Fail, Inconclusive, NoData or Confounded."
-    )
-    level: Level | None = Field(default=None, description="How bad it is.")
-    value: Word | None = Field(default=None, description="What was measured.")
-    limit: Word | None = Field(default=None, description="What is allowed.")
-    events: int | None = Field(
-        default=None, ge=0, le=2**53, description="How many events were counted."
-    )
-    reason: Word | None = Field(default=None, description="One word for why.")
-    message: Text | None = Field(default=None, description="The same for people.")
-    since: Timestamp | None = Field(default=None, description="Since when the verdict is so.")
-    last_sample: Timestamp | None = Field(
-        default=None, description="The time of the last sample that was counted."
-    )
-    consecutive: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="Failing readings, one after another."
-    )
-    failing_since: Timestamp | None = Field(
-        default=None, description="The sample time since which it fails without a break."
-    )
-    no_data_since: Timestamp | None = Field(
-        default=None, description="Since when there is no data."
-    )
-    state: Annotated[str, Field(max_length=1024)] | None = Field(
-        default=None, description="Evidence already counted, in the statistic's own form."
-    )
-    slice: Annotated[str, Field(max_length=128)] | None = Field(
-        default=None, description="The part of the traffic that the verdict is about."
-    )
-    stable_value: Word | None = Field(default=None, description="What was measured of stable.")
-    estimate: Word | None = Field(
-        default=None, description="The canary against stable: a ratio of rates, or a difference."
-    )
-    interval: Word | None = Field(
-        default=None,
-        description="Where the estimate's true value lies, at every look: a confidence sequence.",
-    )
-    e_value: Word | None = Field(
-        default=None, description="The evidence of harm; it fails at eLimit, 1 is none."
-    )
-    e_limit: Word | None = Field(default=None, description="The evidence at which it fails.")
-    information: Word | None = Field(
-        default=None, description="How much of the evidence there is that a stage needs to pass."
-    )
-    detectable: Word | None = Field(
-        default=None, description="The smallest worsening that would have been seen by now."
-    )
-    blocks: int | None = Field(
-        default=None, ge=0, le=2**53, description="How many pieces of time were counted."
-    )
-    bad: int | None = Field(
-        default=None, ge=0, le=2**53, description="How many of the canary's events were bad."
-    )
-    slices: Annotated[tuple[SliceStatus, ...], Field(max_length=20), ListMap()] | None = Field(
-        default=None, description="The verdict for each part of the traffic."
     )
 
 

@@ -218,6 +218,9 @@ LabelName = Annotated[
 ]
 """The name of a Prometheus label."""
 
+Word = Annotated[str, Field(max_length=64)]
+"""One word, or a number as people read it."""
+
 Timestamp = Annotated[str, Field(max_length=40), Extra("format", "date-time")]
 """A moment in UTC, RFC 3339, fractions of a second allowed."""
 
