@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -40,23 +41,41 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 _NOT_NEGATIVE = click.FloatRange(0)
 
 
+_Command = TypeVar("_Command", bound=Callable[..., None])
+_WHAT_IS_TRIED = (
+    click.argument("files", nargs=-1, required=True, type=_FILES),
+    click.option("--rollout", help="Which Rollout, where the files have several."),
+    click.option(
+        "--contract",
+        "contracts",
+        multiple=True,
+        help="A contract to try in place of the Rollout's.",
+    ),
+    click.option(
+        "--rps", default=50.0, show_default=True, type=_POSITIVE, help="Requests a second."
+    ),
+    click.option(
+        "--errors", default=0.005, show_default=True, type=_SHARE, help="Share that fails anyway."
+    ),
+    click.option(
+        "--slow",
+        default=0.02,
+        show_default=True,
+        type=_SHARE,
+        help="Share that is slow anyway, for guards on latency.",
+    ),
+)
+
+
+def _what_is_tried(command: _Command) -> _Command:
+    """The manifests and the traffic of the commands that try a contract."""
+    for decorate in reversed(_WHAT_IS_TRIED):
+        command = decorate(command)
+    return command
+
+
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=_FILES)
-@click.option("--rollout", help="Which Rollout, where the files have several.")
-@click.option(
-    "--contract", "contracts", multiple=True, help="A contract to try in place of the Rollout's."
-)
-@click.option("--rps", default=50.0, show_default=True, type=_POSITIVE, help="Requests a second.")
-@click.option(
-    "--errors", default=0.005, show_default=True, type=_SHARE, help="Share that fails anyway."
-)
-@click.option(
-    "--slow",
-    default=0.02,
-    show_default=True,
-    type=_SHARE,
-    help="Share that is slow anyway, for guards on latency.",
-)
+@_what_is_tried
 @click.option(
     "--latency",
     default=0.1,
@@ -143,22 +162,7 @@ def simulate(
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=_FILES)
-@click.option("--rollout", help="Which Rollout, where the files have several.")
-@click.option(
-    "--contract", "contracts", multiple=True, help="A contract to try in place of the Rollout's."
-)
-@click.option("--rps", default=50.0, show_default=True, type=_POSITIVE, help="Requests a second.")
-@click.option(
-    "--errors", default=0.005, show_default=True, type=_SHARE, help="Share that fails anyway."
-)
-@click.option(
-    "--slow",
-    default=0.02,
-    show_default=True,
-    type=_SHARE,
-    help="Share that is slow anyway, for guards on latency.",
-)
+@_what_is_tried
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     files: tuple[Path, ...],
