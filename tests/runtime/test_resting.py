@@ -79,7 +79,10 @@ class Operator:
         self.lookouts = Lookouts(self.api, world.clock, self._told)
         reader = CachedReader(self.informers, self._told, self.lookouts)
         world.start(reader)
-        world.store.on_due = self.due.add
+        world.store.on_due = self._due
+
+    def _due(self, key: Key) -> None:
+        self.due.add(key)
 
     def _told(self, key: Key, urgency: int) -> None:
         del urgency
@@ -335,4 +338,19 @@ async def test_a_rollout_in_anothers_way_looks_at_nothing() -> None:
     reasons = [one["reason"] for one in second["status"]["conditions"] if one["type"] == "Ready"]
     assert reasons == ["Conflicted"]
     assert (len(operator.informers), len(operator.lookouts)) == (0, 0)
+    await operator.close()
+
+
+async def test_a_first_version_that_still_rolls_out_is_waited_for_without_caches() -> None:
+    world = World()
+    for body in (deployment(READY_AFTER_MS="30000"), service(), route(), source()):
+        world.kube.user_apply(body)
+    world.kube.user_create(rollout())
+    operator = Operator(world)
+    await operator.run(10)
+    assert world.ready == "Holding"
+    assert (len(operator.informers), len(operator.lookouts)) == (0, 0)
+    assert await operator.run(60, lambda: world.ready == "Stable")
+    await operator.run(5)
+    assert len(operator.informers) == 0
     await operator.close()

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from leadsman.adapters.presets.arms import ArmNames as MetricArm
 from leadsman.adapters.presets.arms import Arms as MetricArms
+from leadsman.adapters.routers import managed
 from leadsman.adapters.workloads.deployment import target
 from leadsman.core.observation import Observation, Owner, Role, Share, Target
 from leadsman.core.spec import GuardSpec, Problem, RolloutSpec
@@ -83,7 +84,9 @@ class Observer:
             base = self._without_target(key, spec, base)
         if base.unread and status.attempt is None:
             return Sight(base, rollout, deployment)
-        if self._at_rest(key, spec, status, about, base, rollout):
+        if self._at_rest(key, spec, status, about, base, rollout) or _rolls_out(
+            spec, status, base, rollout
+        ):
             self.rest(key)
             return Sight(await self._with_policies(base, fresh=False), rollout, deployment)
         if (seen := self._resting.parked(key, spec, status, base)) is not None:
@@ -235,6 +238,21 @@ class Observer:
             routes=tuple(sorted({(rule.kind, rule.route) for rule in sight.seen.rules})),
         )
         self._sampler.subscribe(key, terms.contract.guards, arms, since)
+
+
+def _rolls_out(spec: RolloutSpec, status: Status, base: Observation, rollout: Body) -> bool:
+    """Whether the Deployment's first version still rolls out by itself.
+
+    Nothing but the Deployment says when it is complete, and it is followed anyway: hundreds of
+    Rollouts that are created with their Deployments wait for a busy controller without caches.
+    """
+    about, stable = base.target, status.stable
+    if about is None or status.attempt is not None or spec.deleting or not base.finalizer:
+        return False
+    if stable is not None and stable.uid == about.uid:
+        return False
+    waits = not about.complete and not about.paused and not about.deleting
+    return waits and managed.manifest(rollout) is None
 
 
 def _spot(about: Target, spec: RolloutSpec) -> tuple[str, int]:
