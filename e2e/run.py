@@ -99,7 +99,7 @@ def once_more(phase: str, argv: Sequence[str], counted: Totals) -> int:
     """Runs what failed in a phase again, alone: is it the machine's load, or the operator?
 
     Both outcomes are told. What passes only alone does not fail the run, because a real cluster
-    with three suites on two cores is sometimes late; what fails twice does.
+    with several suites on two cores is sometimes late; what fails twice does.
     """
     print(f"--- {phase}: {counted.failed + counted.error} failed; once more, alone", flush=True)
     again = Totals()
@@ -141,7 +141,7 @@ def main() -> int:
     """The entry point."""
     parser = argparse.ArgumentParser(prog="python -m e2e.run", description=__doc__)
     parser.add_argument("-k", default="", help="only tests that match, as pytest's -k")
-    parser.add_argument("-n", type=int, default=3, help="suites side by side (default 3)")
+    parser.add_argument("-n", type=int, default=2, help="suites side by side (default 2)")
     parser.add_argument("--name", default=f"e2e-{os.getpid()}", help="name of the cluster")
     parser.add_argument(
         "--phase", action="append", choices=list(phases(1)), help="only this phase (repeatable)"

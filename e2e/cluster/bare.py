@@ -2,12 +2,11 @@
 
 `up` must be called inside (namespace.unshare_argv brings one there); it returns when the gateway
 answers. Nothing has to be torn down one by one: the namespace's first process takes everything
-with it, and `clean_cgroups` removes the empty folders that stay behind.
+with it, and `shares.clean` removes the empty folders that stay behind.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from e2e.cluster import build, catalog, manifests, namespace, operator_image, programs
+from e2e.cluster import build, catalog, manifests, namespace, operator_image, programs, shares
 from e2e.cluster.backend import Kind, run_with
 from e2e.cluster.errors import BootError
 from e2e.cluster.programs import Layout
@@ -128,7 +127,7 @@ class BareCluster:
         namespace.make_network()
         namespace.make_mounts(layout.work)
         namespace.use_cluster_names(layout.work)
-        favour_pods()
+        shares.divide()
         self._write_configuration()
         with ThreadPoolExecutor(8) as pool:
             self._start("etcd", programs.etcd(layout))
@@ -185,6 +184,7 @@ class BareCluster:
                 cwd=self.layout.work,
                 start_new_session=True,
             )
+        shares.join(self.started[name].pid)
 
     def _until(self, met: Callable[[], bool], blamed: str, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -260,44 +260,3 @@ def containers(root: Path) -> list[str]:
         return sorted(path.name for path in tasks.iterdir())
     except OSError:
         return []
-
-
-PODS_GROUP = "k8s.io"
-FAVOUR = (("cpu", "cpu.shares", "16384"), ("", "cpu.weight", "10000"))
-"""Controller folder (cgroup v1, then v2), file, value."""
-
-
-def favour_pods() -> None:
-    """Gives the group of all pods the machine's ear.
-
-    All pods together are one group of the weight of one process: two busy test processes beside
-    the bed would otherwise take two thirds of the machine from everything that is measured.
-    """
-    for controller, name, value in FAVOUR:
-        group = Path("/sys/fs/cgroup") / controller / PODS_GROUP
-        with contextlib.suppress(OSError):
-            group.mkdir(exist_ok=True)
-            (group / name).write_text(value)
-
-
-def clean_cgroups(ids: Sequence[str]) -> None:
-    """Removes the empty cgroup folders of containers that ended with their bed."""
-    top = Path("/sys/fs/cgroup")
-    for parent in [*top.glob("k8s.io"), *top.glob("*/k8s.io")]:
-        for name in ids:
-            for folder in sorted((parent / name).rglob("*/"), reverse=True):
-                _remove(folder)
-            _remove(parent / name)
-
-
-def _remove(folder: Path) -> None:
-    # The kernel takes a moment to forget the last process of a group.
-    for _ in range(20):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return

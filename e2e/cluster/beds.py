@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from e2e.cluster import bare, namespace, programs
+from e2e.cluster import bare, namespace, programs, shares
 from e2e.cluster.build import say
 from e2e.cluster.errors import BedError, BootError, MissingToolError
 
@@ -246,7 +246,7 @@ def down(name: str, keep_logs: bool = False) -> None:
             os.kill(outer, signal.SIGKILL)
             _gone(outer)
     with contextlib.suppress(OSError):
-        bare.clean_cgroups((target / "containers").read_text().split())
+        shares.clean((target / "containers").read_text().split())
     (target / "bed.json").unlink(missing_ok=True)
     (target / "pid").unlink(missing_ok=True)
     if not keep_logs:

@@ -209,17 +209,20 @@ class App:
             loads.append(
                 Load(name, self.namespace, "", url, inside, LONGEST, grpc=grpc, keepalive=False)
             )
-        running = [Users(self.api, load) for load in loads]
-        for one in running:
-            one.begin()
-        for one in running:
-            one.sending()
+        running: list[Users] = []
         traffic = Traffic(Report({"planned": 0, "failed": 0, "versions": {}, "seconds": []}))
         try:
+            for load in loads:
+                running.append(Users(self.api, load))
+                running[-1].begin()
+            for one in running:
+                one.sending()
             yield traffic
         except BaseException as error:
-            with suppress(BedError, OSError, httpx.HTTPError):
-                error.add_note("\n".join(one.stop().told() for one in running))
+            # Each of them is ended: a load that nobody reads takes from the tests that follow.
+            for one in running:
+                with suppress(ApiError, BedError, OSError, httpx.HTTPError):
+                    error.add_note(one.stop().told())
             raise
         reports = [one.stop() for one in running]
         traffic.routed = reports[0]
