@@ -22,7 +22,7 @@ demo: setup ## The main job on a real cluster: one good release, one bad one (KE
 	@$(PY) -m e2e.demo
 
 test: setup ## Unit, contract, property and crash tests (EXAMPLES=n for more property examples)
-	@$(PY) -m pytest tests -n 2 -q $(ARGS)
+	@$(PY) -m pytest tests -n 2 --dist worksteal -q $(ARGS)
 
 e2e: setup ## Every promise on a real cluster (ARGS="-k name" for some)
 	@$(PY) -m e2e.run $(ARGS)
