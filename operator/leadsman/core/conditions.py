@@ -6,6 +6,7 @@ right about a Rollout; `Available` stays True after a rollback, because users ar
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import repeat
 
 from leadsman.core.changed import changed
@@ -246,32 +247,53 @@ def _display(view: View, decision: Decision) -> Display:
     state = decision.why.reason
     if attempt is None:
         return Display(state=state, version=target.version if target is not None else "")
-    total = len(view.stages)
-    guards = ""
-    if view.contract.guards:
-        if attempt.guards is view.evidence.guards:
-            passing = view.evidence.passing
-        else:
-            passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
-        guards = f"{passing}/{len(view.contract.guards)}"
-    if attempt.direction.name is Heading.ROLLING_BACK:
+    asked = len(view.contract.guards)
+    if attempt.guards is view.evidence.guards:
+        passing = view.evidence.passing
+    else:
+        passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
+    heading, stage = attempt.direction.name, attempt.stage
+    if heading is Heading.ROLLING_BACK:
         state = "RollingBack"
-    elif attempt.direction.name is Heading.HANDING_OVER:
+    elif heading is Heading.HANDING_OVER:
         state = "HandingOver"
-    due = attempt.stage.due_at
-    return Display(
-        state=state,
-        stage=f"{min(attempt.stage.index + 1, total)}/{total}" if total else "",
-        weight=str(attempt.weight),
-        guards=guards,
-        next=_clock(due) if due is not None and attempt.direction.name is Heading.ADVANCING else "",
-        version=attempt.version,
+    due = stage.due_at if heading is Heading.ADVANCING else None
+    minute = None if due is None else int(due // 60)
+    return _shown(
+        state,
+        stage.index + 1,
+        len(view.stages),
+        attempt.weight,
+        passing,
+        asked,
+        minute,
+        attempt.version,
     )
 
 
-def _clock(at: float) -> str:
-    minutes = int(at // 60)
-    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}Z"
+@lru_cache(maxsize=1024)
+def _shown(
+    state: str,
+    stage: int,
+    stages: int,
+    weight: int,
+    passing: int,
+    asked: int,
+    minute: int | None,
+    version: str,
+) -> Display:
+    """The columns of a running attempt; `minute` since 1970 of what is next due.
+
+    The same in pass after pass of a hold, and remembered for that.
+    """
+    return Display(
+        state=state,
+        stage=f"{min(stage, stages)}/{stages}" if stages else "",
+        weight=str(weight),
+        guards=f"{passing}/{asked}" if asked else "",
+        next="" if minute is None else f"{minute // 60 % 24:02d}:{minute % 60:02d}Z",
+        version=version,
+    )
 
 
 __all__ = ["describe_status"]

@@ -7,8 +7,10 @@ from enum import IntEnum
 
 from leadsman.core.actions import Action
 from leadsman.core.status import Status
+from leadsman.guards.words import plain
 
 
+@plain
 class Persist(IntEnum):
     """How soon the decided status must be in the API.
 
@@ -24,6 +26,7 @@ class Persist(IntEnum):
     FIRST = 4
 
 
+@plain
 class Urgency(IntEnum):
     """The scheduler's order: smaller goes first."""
 

@@ -11,8 +11,10 @@ from enum import StrEnum
 
 from leadsman.core.spec import Problem, Terms
 from leadsman.guards.windows import Reading
+from leadsman.guards.words import plain
 
 
+@plain
 class Owner(StrEnum):
     """Who controls a ReplicaSet."""
 
@@ -22,6 +24,7 @@ class Owner(StrEnum):
     OTHER = "Other"
 
 
+@plain
 class Fault(StrEnum):
     """Why a pod is not well. The first three are the version's own fault."""
 
@@ -36,6 +39,7 @@ class Fault(StrEnum):
 OWN_FAULTS = frozenset({Fault.EXITED, Fault.OUT_OF_MEMORY, Fault.CRASH_LOOP})
 
 
+@plain
 class Form(StrEnum):
     """What a route rule's backends look like."""
 
@@ -114,6 +118,7 @@ class Service:
     ready_other: int = 0
 
 
+@plain
 class Role(StrEnum):
     """The two arms of a Service."""
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leadsman.guards.judges import JudgeSpec
+from leadsman.guards.words import plain
 
 
+@plain
 class Strategy(StrEnum):
     """How a new version meets traffic."""
 
@@ -21,6 +23,7 @@ class Strategy(StrEnum):
     IMMEDIATE = "Immediate"
 
 
+@plain
 class Promotion(StrEnum):
     """How the canary becomes the Deployment's own."""
 
@@ -28,6 +31,7 @@ class Promotion(StrEnum):
     ROLLING_UPDATE = "RollingUpdate"
 
 
+@plain
 class InCluster(StrEnum):
     """What callers that bypass the router may meet during an attempt."""
 
@@ -36,6 +40,7 @@ class InCluster(StrEnum):
     REQUIRED = "Required"
 
 
+@plain
 class HoldMode(StrEnum):
     """What keeps a new template from rolling out by itself."""
 
@@ -43,6 +48,7 @@ class HoldMode(StrEnum):
     PAUSED = "Paused"
 
 
+@plain
 class OnFail(StrEnum):
     """What a guard's Fail leads to."""
 
@@ -51,6 +57,7 @@ class OnFail(StrEnum):
     WARN = "Warn"
 
 
+@plain
 class Absence(StrEnum):
     """What missing data or missing traffic leads to."""
 
@@ -59,6 +66,7 @@ class Absence(StrEnum):
     PROCEED = "Proceed"
 
 
+@plain
 class OnInconclusive(StrEnum):
     """What a stage does at its `maxHold` when the evidence is still open."""
 
@@ -91,6 +99,7 @@ class Plan:
     scale_down_delay: float = 30.0
 
 
+@plain
 class Family(StrEnum):
     """What kind of harm a guard looks for; an emergency needs two of them."""
 

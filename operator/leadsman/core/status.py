@@ -11,11 +11,13 @@ from enum import StrEnum
 
 from leadsman.guards.memory import Memory
 from leadsman.guards.verdict import Figures
+from leadsman.guards.words import plain
 
 HISTORY = 10
 """How many finished attempts a Rollout remembers."""
 
 
+@plain
 class Heading(StrEnum):
     """Where an attempt goes. It never turns back on its own."""
 

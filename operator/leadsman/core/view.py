@@ -52,6 +52,7 @@ class once(Generic[T]):  # noqa: N801 (reads as a decorator, like property)
         return value
 
 
+FORWARD = (Heading.ADVANCING, Heading.STEPPING_BACK)
 NO_PLAN = Plan(stages=())
 NO_CONTRACT = Contract()
 
@@ -71,11 +72,13 @@ class View:
         self.plan = terms.plan if terms is not None else NO_PLAN
         self.contract = terms.contract if terms is not None else NO_CONTRACT
         attempt = status.attempt
-        # Nearly every policy asks for these two: plain attributes, not worked out at first use.
+        # Nearly every policy asks for these: plain attributes, not worked out at first use.
         self.heading: Heading | None = None if attempt is None else attempt.direction.name
         """Where the attempt goes, None at rest."""
         self.released = attempt is not None and attempt.released_at is not None
         """The canary's set was given to the Deployment."""
+        self.forward = not self.released and self.heading in FORWARD
+        """An attempt goes through its stages: neither falling back nor handing over."""
 
     # --- the versions -----------------------------------------------------------------------
 
@@ -182,17 +185,17 @@ class View:
     @once
     def armed(self) -> tuple[Rule, ...]:
         """The rules that name the arms."""
-        return tuple(rule for rule in self.seen.rules if rule.form is Form.ARMS)
+        return tuple([rule for rule in self.seen.rules if rule.form is Form.ARMS])
 
     @once
     def top(self) -> int:
         """The canary's highest weight on any rule."""
-        return max((rule.canary for rule in self.armed), default=0)
+        return max([rule.canary for rule in self.armed], default=0)
 
     @once
     def low(self) -> int:
         """The canary's lowest weight on any rule that names the arms."""
-        return min((rule.canary for rule in self.armed), default=0)
+        return min([rule.canary for rule in self.armed], default=0)
 
     def all_on(self, weight: int) -> bool:
         """Every rule gives the canary exactly `weight` percent."""
@@ -245,10 +248,13 @@ class View:
         attempt = self.attempt
         if attempt is None:
             return ()
+        revision = attempt.revision
         return tuple(
-            pod.name
-            for pod in self.seen.pods
-            if pod.revision == attempt.revision and pod.fault in OWN_FAULTS
+            [
+                pod.name
+                for pod in self.seen.pods
+                if pod.revision == revision and pod.fault in OWN_FAULTS
+            ]
         )
 
     @once

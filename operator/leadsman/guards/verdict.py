@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from leadsman.guards.words import plain
 
+
+@plain
 class Verdict(StrEnum):
     """What the evidence shows. Only FAIL may roll a release back; only PASS may advance it."""
 
@@ -23,6 +26,7 @@ class Verdict(StrEnum):
     CONFOUNDED = "Confounded"
 
 
+@plain
 class Level(StrEnum):
     """How bad it is. EMERGENCY is made of several guards, so no single judgement has it."""
 
@@ -32,6 +36,7 @@ class Level(StrEnum):
     EMERGENCY = "Emergency"
 
 
+@plain
 class Reason(StrEnum):
     """Why the verdict is what it is."""
 

@@ -28,12 +28,7 @@ BLIND_PATIENCE = 5.0
 
 def _measuring(view: View) -> bool:
     attempt = view.attempt
-    return (
-        attempt is not None
-        and attempt.direction.name in (Heading.ADVANCING, Heading.STEPPING_BACK)
-        and not view.released
-        and attempt.stage.measuring_since is not None
-    )
+    return view.forward and attempt is not None and attempt.stage.measuring_since is not None
 
 
 def measure(view: View) -> Decision | None:

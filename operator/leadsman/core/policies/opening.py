@@ -145,7 +145,7 @@ def _pin_refused(view: View) -> Decision | None:
 def terms_recorded(view: View) -> Decision | None:
     """The attempt's plan and contract are in their ControllerRevision and readable."""
     attempt = view.attempt
-    if not _opening(view) or attempt is None or view.terms is not None:
+    if not view.forward or attempt is None or view.terms is not None:
         return None
     if view.spec.terms is None:
         return view.wait(
@@ -159,16 +159,14 @@ def terms_recorded(view: View) -> Decision | None:
 def put_arms(view: View) -> Decision | None:
     """Both arms of every Service, the stable one first."""
     attempt, stable = view.attempt, view.status.stable
-    if not _opening(view) or attempt is None or stable is None:
+    if not view.forward or attempt is None or stable is None:
         return None
-    there = {(arm.service, arm.role): arm.revision for arm in view.seen.arms}
-    wanted = ((Role.STABLE, stable.revision), (Role.CANARY, attempt.revision))
-    missing = [
-        SetArm(service.name, role, revision)
-        for role, revision in wanted
-        for service in view.seen.services
-        if there.get((service.name, role)) != revision
-    ]
+    missing: list[SetArm] = []
+    for role, revision in ((Role.STABLE, stable.revision), (Role.CANARY, attempt.revision)):
+        for service in view.seen.services:
+            arm = view.arm(service.name, role)
+            if arm is None or arm.revision != revision:
+                missing.append(SetArm(service.name, role, revision))
     if missing:
         return view.act("begin", "Progressing", "the arms are made", *missing)
     return None
@@ -177,7 +175,7 @@ def put_arms(view: View) -> Decision | None:
 def route_on_stable(view: View) -> Decision | None:
     """Every rule names the arms, all weight on stable, before the first canary pod exists."""
     attempt = view.attempt
-    if not _opening(view) or attempt is None or attempt.routed_at is not None:
+    if not view.forward or attempt is None or attempt.routed_at is not None:
         return None
     for service in view.seen.services:
         arm = view.arm(service.name, Role.STABLE)
@@ -221,7 +219,7 @@ def _running(view: View) -> bool:
 def pin(view: View) -> Decision | None:
     """Callers inside the cluster stay on stable, where nobody else owns the selector."""
     attempt, stable = view.attempt, view.status.stable
-    if not _opening(view) or attempt is None or stable is None:
+    if not view.forward or attempt is None or stable is None:
         return None
     if view.spec.in_cluster is InCluster.SHARED:
         return None
@@ -241,7 +239,7 @@ def pin(view: View) -> Decision | None:
 def put_canary(view: View) -> Decision | None:
     """The ReplicaSet that the Deployment would have made, made (or taken over) early."""
     attempt, target, canary = view.attempt, view.target, view.canary_set
-    if not _opening(view) or attempt is None or target is None or view.terms is None:
+    if not view.forward or attempt is None or target is None or view.terms is None:
         return None
     if canary is not None and canary.owner is Owner.ROLLOUT:
         return None
@@ -276,8 +274,3 @@ def _waiting_from_now(view: View) -> Status:
     if attempt is None:
         return view.status
     return view.with_attempt(stage=replace(attempt.stage, wait_since=view.now))
-
-
-def _opening(view: View) -> bool:
-    """An attempt that goes forward and has not handed over."""
-    return view.heading in (Heading.ADVANCING, Heading.STEPPING_BACK) and not view.released

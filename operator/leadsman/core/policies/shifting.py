@@ -25,14 +25,10 @@ SHARE_RATIO = 0.2
 """Plausible within the larger of two points and a fifth of the share."""
 
 
-def _forward(view: View) -> bool:
-    return view.heading in (Heading.ADVANCING, Heading.STEPPING_BACK) and not view.released
-
-
 def capacity(view: View) -> Decision | None:
     """The stage's weight needs more canary pods than are available and ready."""
     attempt, target, canary = view.attempt, view.target, view.canary_set
-    if not _forward(view) or attempt is None or target is None or canary is None:
+    if not view.forward or attempt is None or target is None or canary is None:
         return None
     if view.terms is None or not owned(canary):
         return None
@@ -62,7 +58,7 @@ def prepare(view: View) -> Decision | None:
     Pods take a second or more to get ready; without this every stage would wait for them.
     """
     attempt, target, canary = view.attempt, view.target, view.canary_set
-    if not _forward(view) or attempt is None or target is None or canary is None:
+    if not view.forward or attempt is None or target is None or canary is None:
         return None
     due = attempt.stage.due_at
     if due is None or not due - PREPARE_SECONDS <= view.now < due or view.evidence.holding:
@@ -83,7 +79,7 @@ def prepare(view: View) -> Decision | None:
 def step_back(view: View) -> Decision | None:
     """Blind for too long: back to the weight of the stage before, in status before the route."""
     attempt = view.attempt
-    if not _forward(view) or attempt is None or attempt.stage.measuring_since is None:
+    if not view.forward or attempt is None or attempt.stage.measuring_since is None:
         return None
     since = view.evidence.no_data_since
     if since is None or view.now < since + view.contract.step_back_after:
@@ -129,7 +125,7 @@ def step_back(view: View) -> Decision | None:
 def raise_weight(view: View) -> Decision | None:
     """Capacity and approval are there and the stage's weight is not commanded yet."""
     attempt, target, canary = view.attempt, view.target, view.canary_set
-    if not _forward(view) or attempt is None or target is None or canary is None:
+    if not view.forward or attempt is None or target is None or canary is None:
         return None
     if attempt.stage.commanded_at is not None or view.terms is None:
         return None
@@ -171,7 +167,7 @@ def raise_weight(view: View) -> Decision | None:
 def arrival(view: View) -> Decision | None:
     """Commanded, but not yet accepted, settled and seen in the router's counters."""
     attempt = view.attempt
-    if not _forward(view) or attempt is None or attempt.stage.commanded_at is None:
+    if not view.forward or attempt is None or attempt.stage.commanded_at is None:
         return None
     stage = attempt.stage
     if stage.measuring_since is not None:
