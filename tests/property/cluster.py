@@ -198,8 +198,16 @@ class Metrics:
         """Whether anything is measured now."""
         return bool(self._subscribed)
 
-    def subscribe(self, key: Any, guards: tuple[GuardSpec, ...], arms: Any, since: float) -> None:
+    def subscribe(
+        self,
+        key: Any,
+        guards: tuple[GuardSpec, ...],
+        arms: Any,
+        since: float,
+        false_rollback: float = 0.0,
+    ) -> None:
         """Remember the question."""
+        del false_rollback
         self._subscribed[key] = (guards, arms, since)
 
     def unsubscribe(self, key: Any) -> None:

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from leadsman.adapters.presets.arms import ArmNames, Arms
-from leadsman.core.evidence import judge_guard, place
-from leadsman.core.spec import GuardSpec
+from leadsman.core.evidence import judge_guard, place, weigh
+from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import Attempt, Direction, GuardStatus, Heading, StageStatus, Status
 from leadsman.guards.gathering import gathers
 from leadsman.guards.judges import Absolute, NegativeControl, Sequential, SequentialMean
-from leadsman.guards.memory import decode_memory, encode_memory
+from leadsman.guards.memory import Place, decode_memory, encode_memory
 from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
 from leadsman.runtime.sampling.derived import is_first_half
+from leadsman.runtime.sampling.panel import panel_of
+from leadsman.runtime.sampling.watching import Watch
 from leadsman.testing.clock import FakeClock
 from tests.runtime.scraped import Scraped, traefik
 
@@ -43,7 +45,8 @@ POD_ERRORS = json.dumps(
 class Bed:
     """A sampler on a scraped source, and a core that remembers what the sampler brings."""
 
-    def __init__(self, *guards: GuardSpec, **scraped: Any) -> None:
+    def __init__(self, *guards: GuardSpec, budget: float = 0.0, **scraped: Any) -> None:
+        self.budget = budget
         self.clock = FakeClock()
         self.source = Scraped(self.clock, phases={"traefik-0": 0.437}, **scraped)
         self.guards = guards
@@ -72,7 +75,7 @@ class Bed:
         self.subscribe()
 
     def subscribe(self) -> None:
-        self.sampler.subscribe(KEY, self.guards, ARMS, self.since)
+        self.sampler.subscribe(KEY, self.guards, ARMS, self.since, self.budget)
 
     def look(self) -> dict[str, GuardStatus]:
         """One pass of the core: judge what there is and remember it, as the codec would."""
@@ -256,3 +259,81 @@ async def test_a_mean_is_the_sum_over_the_count(beds) -> None:
     status = bed.look()["slow"]
     assert status.figures.estimate == pytest.approx(0.04, abs=0.01)
     assert status.verdict is Verdict.FAIL
+
+
+async def test_a_mean_that_fails_wakes_the_core_at_its_block(beds) -> None:
+    guard = GuardSpec(
+        "slow",
+        SequentialMean(0.010, 0.01),
+        query='{"latency":{"preset":"Traefik","above":"250ms"}}',
+    )
+    bed = beds(guard)
+    start = bed.clock.now() + 30
+    name = "traefik_service_request_duration_seconds"
+    for service, rate, slower in (("shop-canary", 40, 0.2), ("shop-stable", 160, 0.0)):
+        bed.source.add(
+            traefik(service, metric=f"{name}_count"), lambda time, r=rate: int(time * r) % 10**9
+        )
+        bed.source.add(
+            traefik(service, metric=f"{name}_sum"),
+            lambda time, r=rate, s=slower: (
+                (time % 10**6) * r * 0.05 + max(0.0, time - start) * r * s + math.sin(time * 7)
+            ),
+        )
+    bed.begin()
+    await bed.clock.run(29)
+    bed.look()
+    bed.woken.clear()
+    await bed.clock.run(40)
+    failed = bed.look()["slow"]
+    assert failed.verdict is Verdict.FAIL
+    assert failed.failing_since is not None
+    assert bed.woken[0] - failed.failing_since < 0.5
+
+
+@pytest.mark.parametrize("source", ["default", "another"])
+async def test_harm_that_only_all_guards_together_show_wakes_the_core_at_its_block(
+    beds, source: str
+) -> None:
+    half = replace(ERRORS.judge, alpha=0.005)
+    guards = (
+        replace(ERRORS, judge=half),
+        replace(ERRORS, name="again", judge=half, source=source),
+    )
+    contract = Contract(guards, false_rollback=0.01)
+    woken = {}
+    for budget in (0.0, 0.01):
+        bed = beds(*guards, budget=budget)
+        start = bed.clock.now() + 20
+        # One error in five seconds: the evidence grows past the limit of all in one block, and is
+        # short of each guard's own for some blocks more.
+        bed.load("shop-canary", 40, lambda time, start=start: max(0.0, time - start) // 5)
+        bed.load("shop-stable", 160)
+        bed.begin()
+        await bed.clock.run(19)
+        bed.look()
+        bed.woken.clear()
+        for _ in range(120):
+            await bed.clock.run(1)
+            readings = bed.sampler.readings(KEY)
+            attempt = bed.status.attempt
+            now = bed.clock.now()
+            found = weigh(contract, readings, attempt.guards, now, place(bed.status))
+            if found.fired:
+                break
+        shown = max(one.evidence.at for one in found.guards)
+        assert [one.reason for one in found.fired] == ["HarmDetected"]
+        assert all(one.evidence.state.max_log_e < math.log(200) for one in found.guards)
+        woken[budget] = [at - shown for at in bed.woken]
+    assert woken[0.0] == []
+    assert len(woken[0.01]) == 1
+    assert 0 <= woken[0.01][0] < 0.5
+
+
+async def test_the_panel_has_no_say_where_a_contract_shares_no_budget(beds) -> None:
+    twice = (ERRORS, replace(ERRORS, name="warns", on_fail=OnFail.WARN))
+    assert panel_of([Watch(one, None) for one in twice], 0.01, Place()) is None
+    assert panel_of([Watch(ERRORS, None)], 0.01, Place()) is None
+    several = [Watch(ERRORS, None), Watch(replace(ERRORS, name="again"), None)]
+    assert panel_of(several, 0.0, Place()) is None
+    assert panel_of(several, 0.02, Place()) is not None

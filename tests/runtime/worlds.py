@@ -132,7 +132,15 @@ class Sampler:
         self.bad = 0.0
         self.error = ""
 
-    def subscribe(self, key: Any, guards: tuple[GuardSpec, ...], arms: Any, since: float) -> None:
+    def subscribe(
+        self,
+        key: Any,
+        guards: tuple[GuardSpec, ...],
+        arms: Any,
+        since: float,
+        false_rollback: float = 0.0,
+    ) -> None:
+        del false_rollback
         self.subscriptions[key] = (guards, arms, since)
 
     def unsubscribe(self, key: Any) -> None:

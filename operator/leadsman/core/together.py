@@ -43,12 +43,21 @@ def offender(contract: Contract, guards: list[GuardStatus], place: Place) -> int
     return None if worst is None else owners[worst]
 
 
+def shares(spec: GuardSpec) -> bool:
+    """Whether a guard's evidence counts towards the one verdict."""
+    trigger = spec.trigger
+    return (
+        spec.on_fail is OnFail.ROLLBACK
+        and isinstance(spec.judge, Sequential | Absolute)
+        and trigger.consecutive <= 1
+        and not trigger.sustained_for
+    )
+
+
 def _parts(spec: GuardSpec, status: GuardStatus) -> list[tuple[float, Memory]]:
     """The evidence of the whole and of each slice, with its part of the budget."""
-    judge, trigger = spec.judge, spec.trigger
-    if spec.on_fail is not OnFail.ROLLBACK or not isinstance(judge, Sequential | Absolute):
-        return []
-    if trigger.consecutive > 1 or trigger.sustained_for:
+    judge = spec.judge
+    if not shares(spec) or not isinstance(judge, Sequential | Absolute):
         return []
     found = [] if status.evidence is None else [(judge.alpha, status.evidence)]
     parts = [one.evidence for one in status.slices if one.evidence is not None]

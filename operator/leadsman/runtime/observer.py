@@ -35,7 +35,12 @@ class Sampling(Protocol):
     """What the observer needs of the sampler."""
 
     def subscribe(
-        self, key: Key, guards: tuple[GuardSpec, ...], arms: MetricArms, since: float
+        self,
+        key: Key,
+        guards: tuple[GuardSpec, ...],
+        arms: MetricArms,
+        since: float,
+        false_rollback: float = 0.0,
     ) -> None:
         """Measure a Rollout; the same subscription again changes nothing."""
         ...
@@ -237,7 +242,8 @@ class Observer:
             stable=_metric_arm(sight, stable.revision, Role.STABLE),
             routes=tuple(sorted({(rule.kind, rule.route) for rule in sight.seen.rules})),
         )
-        self._sampler.subscribe(key, terms.contract.guards, arms, since)
+        contract = terms.contract
+        self._sampler.subscribe(key, contract.guards, arms, since, contract.false_rollback)
 
 
 def _rolls_out(spec: RolloutSpec, status: Status, base: Observation, rollout: Body) -> bool:

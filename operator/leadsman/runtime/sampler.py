@@ -31,6 +31,7 @@ from leadsman.ports import Clock, MetricsSource
 from leadsman.runtime.sampling.derived import Wanted, wanted_of
 from leadsman.runtime.sampling.evidence import Tally, new_tally
 from leadsman.runtime.sampling.ledger import BACK, Ledger
+from leadsman.runtime.sampling.panel import panel_of
 from leadsman.runtime.sampling.poller import Key, Poller
 from leadsman.runtime.sampling.watching import KEEP_MORE, Part, Watch, counted_to, window_of
 
@@ -44,6 +45,7 @@ class _Subscription:
     guards: tuple[GuardSpec, ...]
     arms: Arms
     since: float
+    false_rollback: float
 
 
 class Sampler:
@@ -73,13 +75,21 @@ class Sampler:
         self._closing: set[asyncio.Task[None]] = set()
         self._missing: dict[Key, dict[str, Watch]] = {}
 
-    def subscribe(self, key: Key, guards: tuple[GuardSpec, ...], arms: Arms, since: float) -> None:
+    def subscribe(
+        self,
+        key: Key,
+        guards: tuple[GuardSpec, ...],
+        arms: Arms,
+        since: float,
+        false_rollback: float = 0.0,
+    ) -> None:
         """Measure a Rollout from now on. The same subscription again changes nothing.
 
-        `since` is Unix seconds: when the canary got its present version and weight. Must be called
-        inside a running event loop.
+        `since` is Unix seconds: when the canary got its present version and weight.
+        `false_rollback` is the contract's budget, which its guards share: with 0 each is judged by
+        itself only. Must be called inside a running event loop.
         """
-        wanted = _Subscription(guards, arms, since)
+        wanted = _Subscription(guards, arms, since, false_rollback)
         if self._subscriptions.get(key) != wanted:
             self._subscriptions[key] = wanted
             self._place(key)
@@ -171,6 +181,7 @@ class Sampler:
         router = wanted.guards[0].source if wanted.guards else _DEFAULT_SOURCE
         names = sorted({guard.source for guard in wanted.guards} | {router})
         missing: dict[str, Watch] = {}
+        parts: list[Part] = []
         for name in names:
             guards = [guard for guard in wanted.guards if guard.source == name]
             poller = self._poller(name)
@@ -181,11 +192,24 @@ class Sampler:
                 continue
             part = self._part(key, wanted, guards, poller.parts.get(key), name == router)
             poller.parts[key] = part
+            parts.append(part)
             poller.changed()
         self._missing[key] = missing
+        self._seat(key, wanted, parts)
         for name, poller in self._pollers.items():
             if name not in names and poller.parts.pop(key, None) is not None:
                 poller.changed()
+
+    def _seat(self, key: Key, wanted: _Subscription, parts: Sequence[Part]) -> None:
+        """Let the guards of all sources have their one verdict."""
+        watches = [watch for part in parts for watch in part.watches]
+        panel = panel_of(watches, wanted.false_rollback, self._where(key))
+        for part in parts:
+            part.panel = panel
+
+    def _where(self, key: Key) -> Place:
+        status = self._remembered(key)
+        return Place() if status is None else place(status)
 
     def _part(
         self,
@@ -199,8 +223,7 @@ class Sampler:
             before = None
         kept = {tally.shape: tally for tally in before.tallies()} if before else {}
         told = {watch.guard: watch for watch in before.watches} if before else {}
-        status = self._remembered(key)
-        where = Place() if status is None else place(status)
+        where = self._where(key)
         counted = self._counted(key)
         part = Part(wanted.since)
         needs: dict[Shape, _Need] = {}

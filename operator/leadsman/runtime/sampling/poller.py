@@ -98,12 +98,7 @@ class Poller:
         about = {id(tally): self._owners.get(id(tally)) for tally in asked}
         touched = {owner[0]: owner[1] for owner in about.values() if owner is not None}
         for key, part in touched.items():
-            news = [
-                watch.news(now)
-                for watch in part.watches
-                if watch.tally is None or id(watch.tally) in about
-            ]
-            if any(news):
+            if part.news(about, now):
                 self._on_reading(key)
 
     def _divide(self) -> None:

@@ -8,7 +8,7 @@ function: so the core is woken by the block that decides, and by no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from leadsman.core.evidence import judge_guard
@@ -21,6 +21,7 @@ from leadsman.guards.verdict import Judged, Reason, Verdict
 from leadsman.guards.windows import GATHERING_WINDOW, Block, Reading
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.ledger import Ledger
+from leadsman.runtime.sampling.panel import Panel
 
 KEEP_MORE = 30.0
 """Seconds of evidence kept beyond the longest window."""
@@ -58,6 +59,12 @@ class Watch:
         if self.ledger is not None:
             yield self.ledger
             yield from self.slices
+
+    def concerns(self, asked: Container[int]) -> bool:
+        """Whether any of its tallies, the slices' too, is among these (by id)."""
+        if self.tally is None or id(self.tally) in asked:
+            return True
+        return any(id(ledger.tally) in asked for ledger in self.slices)
 
     def reading(self, now: float, counted: GuardStatus | None = None) -> Reading:
         """Return what is known at `now`, Unix seconds; `counted` is what the core remembers.
@@ -177,6 +184,15 @@ class Part:
     since: float
     watches: list[Watch] = field(default_factory=list)
     router: Tally | None = None
+    panel: Panel | None = None
+    """All guards of the Rollout together, where they have one verdict."""
+
+    def news(self, asked: Container[int], now: float) -> bool:
+        """Judge what these tallies (by id) are about; return whether somebody should look."""
+        news = [watch.news(now) for watch in self.watches if watch.concerns(asked)]
+        # Whatever the guards say one by one, the panel takes note of what it was told.
+        together = self.panel is not None and self.panel.news()
+        return together or any(news)
 
     def tallies(self) -> Iterator[Tally]:
         """Return each tally once."""
