@@ -8,7 +8,8 @@ import pytest
 
 from leadsman.errors import ForbiddenError, NotFoundError, UnavailableError
 from leadsman.ports import HORIZONTALPODAUTOSCALER, REPLICASET, Body
-from tests.runtime.worlds import NS, World, adopted, deployment
+from tests.runtime.test_resting import Operator
+from tests.runtime.worlds import NS, World, adopted, deployment, plan
 
 
 def autoscaler(kind: str, target: str, *, deployment: str = "shop") -> Body:
@@ -126,3 +127,73 @@ async def test_an_answer_that_failed_is_asked_for_again_and_a_new_process_asks_a
     world.kube.user_scale(NS, "shop", 12)
     await world.run(2)
     assert canary(world) <= 2
+
+
+def asked(world: World) -> int:
+    return sum(1 for one in world.kube.requests if one.kind == HORIZONTALPODAUTOSCALER)
+
+
+async def test_one_that_comes_during_the_attempt_is_met_at_its_first_scaling() -> None:
+    world = await at_twenty(autoscaler("Object", "AverageValue"))
+    world.kube.user_apply(autoscaler("Object", "Value"))
+    await world.run(2)
+    assert told(world) == ""
+    world.kube.user_scale(NS, "shop", 20)
+    most = 0
+
+    def at_full() -> bool:
+        nonlocal most
+        most = max(most, canary(world))
+        return world.canary_weight() == 100
+
+    assert await world.run(60, at_full)
+    assert most == 4
+    assert told(world).startswith("False CanaryCounted HorizontalPodAutoscaler scaler")
+    assert asked(world) == 2
+
+
+async def test_one_that_goes_during_the_attempt_caps_nothing_any_more() -> None:
+    world = await at_twenty(autoscaler("Object", "Value"))
+    assert await world.run(10, lambda: told(world) != "")
+    world.kube.user_apply(autoscaler("Object", "AverageValue"))
+    world.kube.user_scale(NS, "shop", 10)
+    assert await world.run(60, lambda: canary(world) == 10)
+
+
+async def test_a_cap_that_comes_late_takes_no_pod_from_the_weight_that_it_carries() -> None:
+    world = await adopted(plan=plan((50, "30s"), (100, "10s")))
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 50)
+    world.kube.user_scale(NS, "shop", 12)
+    assert await world.run(10, lambda: canary(world) == 6)
+    assert await world.run(60, lambda: world.canary_weight() == 100)
+    assert canary(world) == 12
+    world.kube.user_apply(autoscaler("Object", "Value"))
+    world.kube.user_scale(NS, "shop", 14)
+    await world.run(5)
+    assert canary(world) == 12
+
+
+async def test_one_that_scales_nothing_is_told_after_the_sweep_and_costs_no_write_before() -> None:
+    world = await adopted(plan=plan((20, "30m"), (100, "10s")))
+    operator = Operator(world)
+    world.kube.user_apply(deployment("v2"))
+    assert await operator.run(20, lambda: world.canary_weight() == 20)
+    await operator.run(70)
+    world.kube.user_apply(autoscaler("External", "Value"))
+    await operator.lookouts.compare()
+    assert await operator.run(65, lambda: told(world) != "")
+    writes, decisions = len(world.kube.operator_writes), len(world.recorded.decisions)
+    for _ in range(3):
+        await operator.lookouts.compare()
+        await operator.run(30)
+    assert len(world.kube.operator_writes) == writes
+    assert len(world.recorded.decisions) == decisions + 3
+    assert asked(world) == 5
+    world.kube.user_apply(deployment("v1"))
+    assert await operator.run(60, lambda: world.status.attempt is None)
+    await operator.run(5)
+    await operator.lookouts.compare()
+    await operator.run(30)
+    assert asked(world) == 5
+    await operator.close()

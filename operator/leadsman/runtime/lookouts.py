@@ -60,6 +60,9 @@ class Lookouts:
         self._users: dict[Ref, set[Key]] = {}
         self._latest: dict[Ref, Mark] = {}
         self._followers: dict[Kind, list[Follower]] = {}
+        self._revisited: set[Key] = set()
+        self.sweeps = 0
+        """How often everything was compared."""
         self._ending: set[asyncio.Future[None]] = set()
 
     def attend(self, key: Key, seen: Mapping[Ref, Body | None]) -> bool:
@@ -95,8 +98,18 @@ class Lookouts:
             for ref, mark in self._seen.get(key, {}).items()
         )
 
+    def revisit(self, key: Key, *, wanted: bool) -> None:
+        """From now on look at a Rollout at each sweep, for what nothing else tells of; or not."""
+        if wanted:
+            self._revisited.add(key)
+        else:
+            self._revisited.discard(key)
+
     async def compare(self) -> None:
         """Read versions again, in case that an event was lost."""
+        self.sweeps += 1
+        for key in sorted(self._revisited):
+            self._on_news(key, Urgency.MEASURE)
         for kind in list(self._followers):
             for namespace in self._namespaces:
                 try:

@@ -75,7 +75,7 @@ class Observer:
         self._reader = reader
         self._sampler = sampler
         self._policies = Policies(kube, clock)
-        self._autoscalers = Autoscalers(kube, clock)
+        self._autoscalers = Autoscalers(kube, clock, reader.lookouts)
         self._looker = Looker(kube, clock, reader)
         self._resting = Resting(reader.lookouts)
         self._looked: dict[Key, tuple[str, int, bool]] = {}
@@ -196,9 +196,8 @@ class Observer:
         terms, problem = await self.terms.read(key[0], attempt.frozen, sight.rollout)
         unread = seen.unread if problem is None else (*seen.unread, problem)
         seen = replace(seen, terms=terms, unread=unread)
-        if attempt.direction.name is not Heading.ROLLING_BACK and sight.deployment is not None:
-            name = sight.deployment["metadata"]["name"]
-            counted = await self._autoscalers.multiplying(key, attempt.id, name)
+        if attempt.direction.name is not Heading.ROLLING_BACK and seen.target is not None:
+            counted = await self._autoscalers.multiplying(key, attempt.id, seen.target)
             seen = replace(seen, autoscaler=counted)
         self._sample(key, status, attempt, replace(sight, seen=seen))
         share = self._sampler.shares(key)

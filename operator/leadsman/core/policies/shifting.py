@@ -7,7 +7,9 @@ from math import log
 
 from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
-from leadsman.core.status import Heading
+from leadsman.core.observation import ReplicaSet, Target
+from leadsman.core.spec import Stage
+from leadsman.core.status import Attempt, Heading
 from leadsman.core.view import View, need_of, owned
 from leadsman.guards.share import log_evidence_of_counts
 
@@ -34,6 +36,8 @@ def capacity(view: View) -> Decision | None:
         return None
     need = need_of(view, attempt, target, canary)
     wanted = min(max(canary.replicas, need.needed), need.most)
+    if view.seen.autoscaler:
+        wanted = max(wanted, _carrying(attempt, target, canary, view.stage))
     if canary.replicas != wanted:
         return view.act(
             "capacity",
@@ -50,6 +54,14 @@ def capacity(view: View) -> Decision | None:
         until=attempt.stage.wait_since + view.plan.progress_deadline,
         urgency=Urgency.ADVANCE,
     )
+
+
+def _carrying(attempt: Attempt, target: Target, canary: ReplicaSet, stage: Stage) -> int:
+    """The pods that carry the present weight: a cap that comes late does not take them away."""
+    if attempt.weight == 0 or stage.replicas is not None:
+        return 0
+    share = -(-attempt.weight * target.replicas // 100)
+    return min(share, attempt.replicas, canary.replicas)
 
 
 def prepare(view: View) -> Decision | None:
