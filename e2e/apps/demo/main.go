@@ -26,6 +26,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// drain is how long a pod that is told to end goes on answering, as `preStop: sleep` would make it.
+const drain = 2 * time.Second
+
 type app struct {
 	acts     *behaviour
 	fixed    environment
@@ -84,9 +87,10 @@ func main() {
 	case <-end.Done():
 	}
 	// What is in flight is finished: a release must not fail a request by its own restart. Connections in
-	// use are first told to close with their next answer, so that no request meets a closed one.
+	// use are first told to close with their next answer, so that no request meets a closed one; and a
+	// gateway on a busy machine has time to hear that this pod is leaving.
 	serves.draining.Store(true)
-	time.Sleep(time.Second)
+	time.Sleep(drain)
 	patience, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	go calls.GracefulStop()
