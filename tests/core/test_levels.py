@@ -10,6 +10,7 @@ import pytest
 from leadsman.core.decision import Persist
 from leadsman.core.evidence import exposure, place, snapshot, weigh
 from leadsman.core.observation import Share
+from leadsman.core.policies.shifting import PREPARE_SECONDS
 from leadsman.core.spec import (
     Absence,
     Contract,
@@ -249,6 +250,41 @@ def test_a_split_that_goes_on_drifting_is_written_at_leisure() -> None:
     again = seen.but(status=first.status, share=Share(520, 1000)).decide()
     assert "52.0 % arrived" in again.why.message
     assert again.persist is Persist.LAZY
+
+
+def test_a_split_that_breaks_during_the_hold_is_told_at_once_and_moves_no_end() -> None:
+    seen = world(guards(Family.ERRORS), 0.01, share_measurable=True, share=Share(250, 1000))
+    calm = seen.but(now=NOW - 12).decide()
+    broken = seen.but(status=calm.status, share=Share(500, 1000)).decide()
+    assert (broken.why.policy, broken.why.reason) == ("measure", "SampleRatioMismatch")
+    assert broken.why.message == "25 % commanded, 50.0 % arrived"
+    assert broken.persist is Persist.SOON
+    assert broken.wake_at == calm.wake_at == NOW + 18 - PREPARE_SECONDS
+    assert broken.status.attempt.stage == calm.status.attempt.stage
+    said = {one.type: one.reason for one in broken.status.conditions}
+    assert said["TrafficInSync"] == said["Ready"] == "SampleRatioMismatch"
+
+
+def test_a_split_that_heals_and_breaks_again_is_news_once_a_minute() -> None:
+    broken, well = Share(500, 1000), Share(250, 1000)
+    seen = world(guards(Family.ERRORS), 0.01, share_measurable=True, due_at=NOW + 900)
+    status, told = seen.but(now=NOW - 12).decide().status, []
+    for second in range(0, 180, 10):
+        share = well if second % 20 else broken
+        decision = seen.but(status=status, share=share, now=NOW + second).decide()
+        status = decision.status
+        if decision.persist is Persist.SOON:
+            told.append(second)
+    assert told == [0]
+    again = seen.but(status=status, share=broken, now=NOW + 240).decide()
+    assert again.persist is Persist.SOON
+
+
+def test_no_pods_are_started_for_the_next_stage_while_the_split_is_broken() -> None:
+    near = {"due_at": NOW + 3, "share_measurable": True}
+    seen = world(guards(Family.ERRORS), 0.01, **near).but(share=Share(250, 1000))
+    assert seen.decide().why.policy == "prepare"
+    assert seen.but(share=Share(500, 1000)).decide().why.reason == "SampleRatioMismatch"
 
 
 # --- what is unwise ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadsman.ports import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, POD, REPLICASET, SERVICE
-from tests.runtime.worlds import World, adopted, deployment
+from tests.runtime.worlds import World, adopted, deployment, plan
 
 
 async def test_a_good_release_is_promoted_and_everything_is_as_it_was() -> None:
@@ -42,6 +42,26 @@ async def test_a_bad_release_is_rolled_back_and_stays_refused() -> None:
     count = len(world.kube.operator_writes)
     await world.run(120, step=5)
     assert len(world.kube.operator_writes) <= count + 1
+
+
+async def test_a_split_that_is_off_for_a_whole_hold_is_told_and_written_once_a_minute() -> None:
+    world = await adopted(plan=plan((20, "10m"), (100, "10s")))
+    world.sampler.share = (2000, 10000)
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.run(90)
+    due = world.status.attempt.stage.due_at
+    world.sampler.share = (4000, 10000)
+    assert await world.run(6, lambda: world.ready == "SampleRatioMismatch")
+    before = len(world.kube.operator_writes)
+    for step in range(60):
+        world.sampler.share = (4000 + 10 * step, 10000)
+        await world.run(5)
+    assert len(world.kube.operator_writes) - before <= 5
+    assert world.status.attempt.stage.due_at == due
+    assert world.canary_weight() == 20
+    world.sampler.share = (2000, 10000)
+    assert await world.run(due - world.clock.now() + 20, lambda: world.canary_weight() == 100)
 
 
 def show(world: World) -> None:

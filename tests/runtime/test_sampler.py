@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from leadsman.adapters.presets.arms import ArmNames, Arms
 from leadsman.core.spec import GuardSpec, Trigger
+from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
 from leadsman.guards.judges import Threshold, Unsupported, judge
 from leadsman.guards.verdict import Reason, Verdict
 from leadsman.runtime.sampler import Sampler
@@ -438,6 +440,39 @@ async def test_the_routers_share_is_the_recent_one_from_the_present_weight(bed):
     shares = bed.sampler.shares(KEY)
     assert shares is not None
     assert shares[0] == pytest.approx(5 * 40, abs=1)
+
+
+async def test_a_split_that_breaks_wakes_the_core_once_and_once_more_when_it_is_right(bed):
+    start = bed.clock.now()
+
+    def arrived(time):
+        """40 of 200 requests a second, but every second one from 60 s to 90 s."""
+        off = max(0.0, min(time, start + 90) - (start + 60))
+        return int((time - start) * 40 + off * 60)
+
+    bed.source.add(traefik("shop-canary"), arrived)
+    bed.source.add(
+        traefik("shop-stable"), lambda time: int((time - start) * 200) - arrived(time) + 10**6
+    )
+    stage = StageStatus(0, "a", start, start, commanded_at=start)
+    attempt = Attempt("x-1", 1, "x", "x", Direction(Heading.ADVANCING, 0.0), stage, start, 20)
+    sampler = Sampler(
+        bed.clock, lambda _: bed.source, bed.wake, remembered=lambda _: Status(attempt=attempt)
+    )
+    sampler.subscribe(KEY, (errors_guard(),), arms(), start)
+    await bed.clock.run(59)
+    bed.woken.clear()
+    await bed.clock.run(15)
+    (broke,) = [at - start for at, _ in bed.woken]
+    assert 60 < broke < 63
+    more = replace(arms(), canary=replace(arms().canary, replica_sets=("shop-abc", "shop-abd")))
+    sampler.subscribe(KEY, (errors_guard(),), more, start)
+    await bed.clock.run(15)
+    assert len(bed.woken) == 1
+    await bed.clock.run(30)
+    (healed,) = [at - start for at, _ in bed.woken[1:]]
+    assert 90 < healed < 95
+    await sampler.close()
 
 
 async def test_the_query_names_every_metric_once_and_never_asks_before_since_for_long(bed):

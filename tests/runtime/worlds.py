@@ -131,6 +131,7 @@ class Sampler:
         self.subscriptions: dict[Any, Any] = {}
         self.bad = 0.0
         self.error = ""
+        self.share: tuple[int, int] | None = None
 
     def subscribe(
         self,
@@ -154,7 +155,7 @@ class Sampler:
         return tuple(Reading(guard.name, windows, windows, self.error, at) for guard in guards)
 
     def shares(self, key: Any) -> tuple[int, int] | None:
-        return None
+        return self.share
 
 
 @dataclass
@@ -251,7 +252,8 @@ class World:
 
     def _state(self) -> tuple[Any, ...]:
         store = self.kube.cluster.store
-        return store.revision, self.sampler.bad, self.sampler.error, id(self.reconciler)
+        sampler = self.sampler
+        return store.revision, sampler.bad, sampler.error, sampler.share, id(self.reconciler)
 
     def _due(self) -> bool:
         """Whether an event or a wake time would make any Rollout due."""

@@ -6,8 +6,9 @@ share its queries. A subscription with another `since` starts empty, and reads b
 what it needs: memory holds nothing that could not be had again, so a restart gives the same
 windows.
 
-`on_reading` is called when a guard's verdict changed or a newer sample fails it, and at no other
-time: evidence that crosses nothing wakes nobody.
+`on_reading` is called when a guard's verdict changed or a newer sample fails it, when all guards
+together show harm, and when the router's split breaks or is right again, and at no other time:
+evidence that crosses nothing wakes nobody.
 """
 
 from __future__ import annotations
@@ -20,23 +21,22 @@ from leadsman.adapters.presets.arms import Arms
 from leadsman.adapters.presets.question import router_total
 from leadsman.adapters.presets.shape import QueryInvalidError, Shape
 from leadsman.core.evidence import place
-from leadsman.core.policies.shifting import SHARE_EVENTS
 from leadsman.core.spec import GuardSpec
 from leadsman.core.status import GuardStatus, Status
 from leadsman.guards.gathering import GATHERING
 from leadsman.guards.judges import Absolute
 from leadsman.guards.memory import Place
-from leadsman.guards.windows import ArmCounts, Reading
+from leadsman.guards.windows import Reading
 from leadsman.ports import Clock, MetricsSource
 from leadsman.runtime.sampling.derived import Wanted, wanted_of
 from leadsman.runtime.sampling.evidence import Tally, new_tally
 from leadsman.runtime.sampling.ledger import BACK, Ledger
 from leadsman.runtime.sampling.panel import panel_of
 from leadsman.runtime.sampling.poller import Key, Poller
+from leadsman.runtime.sampling.split import Split
 from leadsman.runtime.sampling.watching import KEEP_MORE, Part, Watch, counted_to, window_of
 
 _ROUTER_KEEP = 120.0
-_SHARE_SPANS = (5.0, 15.0, 60.0)
 _DEFAULT_SOURCE = "default"
 
 
@@ -133,11 +133,8 @@ class Sampler:
         """
         for poller in self._pollers.values():
             part = poller.parts.get(key)
-            if part is not None and part.router is not None:
-                counts = part.router.counts
-                if counts.last is None:
-                    return None
-                return _recent(counts.arms["canary"], counts.arms["stable"], counts.last)
+            if part is not None and part.split is not None:
+                return part.split.recent()
         return None
 
     def fresh(self, key: Key) -> bool:
@@ -244,7 +241,9 @@ class Sampler:
         for guard, found, sentence in shapes:
             watch = _watch(guard, found, sentence, tallies, wanted.since, told, counted, where)
             part.watches.append(watch)
-        part.router = tallies[total] if total is not None else None
+        if total is not None:
+            split = None if before is None else before.split
+            part.split = Split(tallies[total], where.weight, split)
         return part
 
     def _tally(self, shape: Shape, since: float, need: _Need, kept: dict[Shape, Tally]) -> Tally:
@@ -335,14 +334,6 @@ def _watch(
     watch.ledger, watch.slices = ledgers[0], tuple(ledgers[1:])
     watch.fresh = tuple([] for _ in ledgers)
     return watch
-
-
-def _recent(canary: ArmCounts, stable: ArmCounts, last: float) -> tuple[int, int]:
-    for span in _SHARE_SPANS:
-        found = int(canary.since(last - span)), int(stable.since(last - span))
-        if sum(found) >= SHARE_EVENTS:
-            return found
-    return int(canary.events), int(stable.events)
 
 
 def _router(arms: Arms, questions: Sequence[str]) -> Shape | None:

@@ -22,6 +22,9 @@ from leadsman.guards.verdict import Reason, Verdict
 GATHER_SECONDS = 60.0
 """So often at least a pass takes over what was gathered, so that a restart loses little."""
 
+SPLIT_SECONDS = 60.0
+"""So often at most a split that breaks, and heals, and breaks is news."""
+
 BLIND_PATIENCE = 5.0
 """Seconds without data after which a stage says that it holds."""
 
@@ -67,6 +70,16 @@ def measure(view: View) -> Decision | None:
                 status=status,
                 persist=persist,
             )
+        if split_broken(view):
+            # The hold goes on, and its end will wait for the split.
+            return view.wait(
+                "measure",
+                "SampleRatioMismatch",
+                share_told(view),
+                until=max(min(wake, view.now + SPLIT_SECONDS), view.now + 0.01),
+                status=status,
+                persist=Persist.SOON if _split_is_news(view) else persist,
+            )
         return view.wait(
             "measure",
             "Progressing",
@@ -78,7 +91,8 @@ def measure(view: View) -> Decision | None:
     waiting = _waiting(view, keeping)
     if waiting is not None:
         reason, message = waiting
-        if not _told_already(view.status, reason):
+        split = reason == "SampleRatioMismatch"
+        if _split_is_news(view) if split else not _told_already(view.status, reason):
             persist = Persist.SOON
         until = max(min(_turning_points(view), default=view.now + 60), view.now + 0.01)
         return view.wait("measure", reason, message, until=until, status=status, persist=persist)
@@ -156,6 +170,17 @@ def _worth_telling(guard: GuardStatus, now: float) -> bool:
 
 def _told_already(status: Status, reason: str) -> bool:
     return any(one.type == "Ready" and one.reason == reason for one in status.conditions)
+
+
+def _split_is_news(view: View) -> bool:
+    """It is not told yet, and the split was right for a minute, or ever since it arrived."""
+    attempt = view.attempt
+    arrived = 0.0 if attempt is None else attempt.stage.measuring_since or 0.0
+    for one in view.status.conditions:
+        if one.type == "TrafficInSync":
+            long = view.now - one.since >= SPLIT_SECONDS or one.since <= arrived
+            return one.reason != "SampleRatioMismatch" and long
+    return True
 
 
 def _waived(view: View, guard: GuardStatus) -> bool:

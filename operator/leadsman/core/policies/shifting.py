@@ -7,7 +7,7 @@ from math import log
 
 from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
-from leadsman.core.observation import ReplicaSet, Target
+from leadsman.core.observation import ReplicaSet, Share, Target
 from leadsman.core.spec import Stage
 from leadsman.core.status import Attempt, Heading
 from leadsman.core.view import View, need_of, owned
@@ -75,7 +75,7 @@ def prepare(view: View) -> Decision | None:
     due = attempt.stage.due_at
     if due is None or not due - PREPARE_SECONDS <= view.now < due or view.evidence.holding:
         return None
-    if view.terms is None or not owned(canary):
+    if view.terms is None or not owned(canary) or split_broken(view):
         return None
     need = need_of(view, attempt, target, canary)
     if canary.replicas >= need.most:
@@ -237,23 +237,34 @@ def share_plausible(view: View) -> bool:
     attempt, share = view.attempt, view.seen.share
     if attempt is None or share is None or not view.seen.share_measurable:
         return True
+    return is_plausible(share, attempt.weight)
+
+
+def is_plausible(share: Share, weight: int) -> bool:
+    """A share is near `weight` percent, or of too few events to tell."""
     if share.total < SHARE_EVENTS:
         return True
-    wanted = attempt.weight / 100
+    wanted = weight / 100
     return abs(share.canary / share.total - wanted) <= max(SHARE_POINTS, SHARE_RATIO * wanted)
 
 
 def split_broken(view: View) -> bool:
-    """The arrived share is off the commanded one by more than chance could make it.
+    """The arrived share is off the commanded one by more than chance could make it."""
+    attempt, share = view.attempt, view.seen.share
+    if attempt is None or share is None or not view.seen.share_measurable:
+        return False
+    return is_broken(share, attempt.weight)
+
+
+def is_broken(share: Share, weight: int) -> bool:
+    """A share is off `weight` percent by more than chance could make it.
 
     A stage is looked at many times, an arrival once: so here both must be shown.
     """
-    attempt, share = view.attempt, view.seen.share
-    if share_plausible(view) or attempt is None or share is None or not 0 < attempt.weight < 100:
+    if is_plausible(share, weight) or not 0 < weight < 100:
         return False
-    weight = attempt.weight / 100
     counts = (share.canary, share.total - share.canary)
-    return log_evidence_of_counts(counts, (weight, 1 - weight)) >= SPLIT_EVIDENCE
+    return log_evidence_of_counts(counts, (weight / 100, 1 - weight / 100)) >= SPLIT_EVIDENCE
 
 
 def share_told(view: View) -> str:

@@ -22,6 +22,7 @@ from leadsman.guards.windows import GATHERING_WINDOW, Block, Reading
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.ledger import Ledger
 from leadsman.runtime.sampling.panel import Panel
+from leadsman.runtime.sampling.split import Split
 
 KEEP_MORE = 30.0
 """Seconds of evidence kept beyond the longest window."""
@@ -183,7 +184,7 @@ class Part:
 
     since: float
     watches: list[Watch] = field(default_factory=list)
-    router: Tally | None = None
+    split: Split | None = None
     panel: Panel | None = None
     """All guards of the Rollout together, where they have one verdict."""
 
@@ -191,15 +192,19 @@ class Part:
         """Judge what these tallies (by id) are about; return whether somebody should look."""
         news = [watch.news(now) for watch in self.watches if watch.concerns(asked)]
         # Whatever the guards say one by one, the panel takes note of what it was told.
-        together = self.panel is not None and self.panel.news()
-        return together or any(news)
+        news.append(self.panel is not None and self.panel.news())
+        split = self.split
+        if split is not None and id(split.tally) in asked:
+            news.append(split.news())
+        return any(news)
 
     def tallies(self) -> Iterator[Tally]:
         """Return each tally once."""
         seen: set[int] = set()
         measured = [watch.tally for watch in self.watches]
         sliced = [ledger.tally for watch in self.watches for ledger in watch.slices]
-        for tally in [*measured, *sliced, self.router]:
+        router = None if self.split is None else self.split.tally
+        for tally in [*measured, *sliced, router]:
             if tally is not None and id(tally) not in seen:
                 seen.add(id(tally))
                 yield tally
