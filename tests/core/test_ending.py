@@ -15,12 +15,13 @@ from leadsman.core.actions import (
     Release,
     RestoreRules,
     ScaleCanary,
+    SetArm,
     TakeOver,
     Unpause,
     Unpin,
 )
 from leadsman.core.decision import Persist
-from leadsman.core.observation import Form, Owner, Service
+from leadsman.core.observation import Form, Owner, Role, Service
 from leadsman.core.spec import HoldMode, Promotion, Terms
 
 from .worlds import (
@@ -45,7 +46,7 @@ FULL = canary_set(replicas=4, ready=4, available=4)
 TAKEN = replace(FULL, owner=Owner.DEPLOYMENT)
 GONE = stable_set(replicas=0, ready=0, available=0)
 OVER = {
-    "released_at": NOW - 0.5,
+    "released_at": NOW - 1.0,
     "sets": (GONE, TAKEN),
     "services": (Service("shop", "16", ready_canary=4),),
 }
@@ -82,6 +83,23 @@ def test_the_route_waits_for_the_endpoints_of_the_new_version():
     )
     assert waiting.decide().actions == ()
     assert handing_over(**OVER).decide().actions == (RestoreRules((ORIGINAL,)),)
+
+
+def test_the_route_waits_until_a_gateway_knows_those_endpoints():
+    early = handing_over(**{**OVER, "released_at": NOW - 0.3}).decide()
+    assert early.actions == ()
+    assert early.wake_at == pytest.approx(NOW + 0.7)
+
+
+def test_in_weights_only_the_arm_moves_at_once_and_the_weights_wait_for_it():
+    own = {**OVER, "released_at": NOW - 0.3, "rules": (replace(rule(100), permanent=True),)}
+    assert handing_over(**own).decide().actions == (SetArm("shop", Role.STABLE, "new"),)
+    moved = handing_over(
+        **own, arms=tuple(replace(arm, revision="new", ready=4) for arm in arms(4, 4))
+    )
+    assert moved.decide().actions == ()
+    later = moved.but(released_at=NOW - 1.0).decide()
+    assert later.actions == (RestoreRules((ORIGINAL,)),)
 
 
 @pytest.mark.parametrize(

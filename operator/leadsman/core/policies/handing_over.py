@@ -34,6 +34,9 @@ FREEZE_PATIENCE = 3.0
 RECLAIM_AFTER = 1.0
 """Seconds after the release by which the set must be the Deployment's new one."""
 
+ENDPOINTS_LEAD = 1.0
+"""Seconds between the release and the route's return to rest, by when a gateway knows the pods."""
+
 STUCK_AFTER = 30.0
 """Seconds after the release by which stable must be at 0.
 
@@ -183,7 +186,15 @@ def settle_down(view: View) -> Decision | None:
                 until=max(view.now + 1, attempt.released_at + RECLAIM_AFTER),
                 urgency=Urgency.ADVANCE,
             )
-        return _to_rest(view, attempt)
+        if not view.seen.rules or view.at_rest_form or view.now >= _known(view, attempt):
+            return _to_rest(view, attempt)
+        return _stable_arm(view, attempt) or view.wait(
+            "hand_over",
+            "Progressing",
+            "the gateway learns of the endpoints",
+            until=_known(view, attempt),
+            urgency=Urgency.ADVANCE,
+        )
     if target.paused and view.spec.hold is HoldMode.POLICY and view.at_attempt:
         return view.act(
             "hand_over",
@@ -206,6 +217,15 @@ def _not_taken(view: View, canary: ReplicaSet | None) -> str:
     return ""
 
 
+def _known(view: View, attempt: Attempt) -> float:
+    """When a gateway has heard of the endpoints that the release changed.
+
+    It follows routes and endpoints on separate ways: a route at rest with the endpoints of before
+    would send users to pods that are leaving.
+    """
+    return (attempt.released_at or view.now) + min(view.plan.settle, ENDPOINTS_LEAD)
+
+
 def _to_rest(view: View, attempt: Attempt) -> Decision:
     permanent = [rule for rule in view.seen.rules if rule.permanent]
     if permanent:
@@ -222,18 +242,9 @@ def _to_rest(view: View, attempt: Attempt) -> Decision:
 
 def _weights_to_rest(view: View, attempt: Attempt) -> Decision:
     """Weights only: the stable arm moves to the new version at weight 0, then takes all."""
-    stale = [
-        service
-        for service in view.services
-        if (arm := view.arm(service, Role.STABLE)) is None or arm.revision != attempt.revision
-    ]
-    if stale and view.top > 0:
-        return view.act(
-            "hand_over",
-            "Progressing",
-            "the stable arm moves to the new version",
-            *(SetArm(service, Role.STABLE, attempt.revision) for service in stale),
-        )
+    moving = _stable_arm(view, attempt)
+    if moving is not None:
+        return moving
     if view.top > 0:
         if view.ready(Role.STABLE) < max(1, view.ready(Role.CANARY)):
             return view.wait(
@@ -255,6 +266,25 @@ def _weights_to_rest(view: View, attempt: Attempt) -> Decision:
         "the route is at rest",
         status=view.with_attempt(rested_at=view.now, pinned=False),
         persist=Persist.SOON,
+    )
+
+
+def _stable_arm(view: View, attempt: Attempt) -> Decision | None:
+    """Weights only: the stable arm, at weight 0, moves to the new version before it takes all."""
+    if view.top == 0 or not any(rule.permanent for rule in view.seen.rules):
+        return None
+    stale = [
+        service
+        for service in view.services
+        if (arm := view.arm(service, Role.STABLE)) is None or arm.revision != attempt.revision
+    ]
+    if not stale:
+        return None
+    return view.act(
+        "hand_over",
+        "Progressing",
+        "the stable arm moves to the new version",
+        *(SetArm(service, Role.STABLE, attempt.revision) for service in stale),
     )
 
 
