@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadsman.ports import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, POD, REPLICASET, SERVICE
-from tests.runtime.worlds import World, adopted, deployment, plan
+from tests.runtime.worlds import NS, World, adopted, deployment, plan
 
 
 async def test_a_good_release_is_promoted_and_everything_is_as_it_was() -> None:
@@ -62,6 +62,20 @@ async def test_a_split_that_is_off_for_a_whole_hold_is_told_and_written_once_a_m
     assert world.canary_weight() == 20
     world.sampler.share = (2000, 10000)
     assert await world.run(due - world.clock.now() + 20, lambda: world.canary_weight() == 100)
+
+
+async def test_a_canary_whose_containers_end_well_and_start_again_is_told_once() -> None:
+    world = await adopted(plan=plan((50, "60s"), (100, "10s")))
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(20, lambda: world.canary_weight() == 50)
+    await world.run(10)
+    canary = [p["metadata"]["name"] for p in world.all(POD) if "v2" in str(p["spec"])]
+    assert len(canary) == 2
+    for name in canary:
+        world.kube.kubelet.crash(NS, name, exit_code=0, reason="Completed")
+    assert await world.run(120, lambda: world.ready == "Promoted")
+    assert world.notices.reasons.count("CandidateRestarting") == 1
+    assert "RolledBack" not in world.notices.reasons
 
 
 def show(world: World) -> None:

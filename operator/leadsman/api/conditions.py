@@ -31,6 +31,7 @@ class ConditionType(StrEnum):
     IN_CLUSTER_PINNED = "InClusterPinned"
     HOLD = "Hold"
     AUTOSCALING_SAFE = "AutoscalingSafe"
+    CANARY_STEADY = "CanarySteady"
     CONTRACT_SOUND = "ContractSound"
 
 

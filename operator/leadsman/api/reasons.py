@@ -151,6 +151,12 @@ class Reason(_Documented):
         "An autoscaler multiplies a metric of type Value by the ready pods, the canary's included.",
     )
 
+    # CanarySteady, said only where it is not so
+    CANDIDATE_RESTARTING = (
+        "CandidateRestarting",
+        "More than half of the canary's pods were started again in this stage, without a failure.",
+    )
+
 
 class EventReason(_Documented):
     """What happened, once a decision: the reasons of events."""
@@ -166,6 +172,10 @@ class EventReason(_Documented):
     PROMOTED = "Promoted", "The canary is the Deployment's own."
     ROLLED_BACK = "RolledBack", "Rolled back, with the guard, the value and the exposure."
     ABORTED = "Aborted", "Ended by somebody."
+    CANDIDATE_RESTARTING = (
+        "CandidateRestarting",
+        "More than half of the canary's pods were started again in this stage, without a failure.",
+    )
     FOREIGN_WRITER = "ForeignWriter", "Somebody else wrote the route; the message names whom."
     PLAN_INVALID = "PlanInvalid", "The plan cannot be carried out."
     TARGET_MISSING = "TargetMissing", "The Deployment does not exist."

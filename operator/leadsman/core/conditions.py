@@ -12,6 +12,7 @@ from itertools import repeat
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
 from leadsman.core.outlook import doubt
+from leadsman.core.policies.restarting import KIND, REASON, words
 from leadsman.core.spec import HoldMode, InCluster, OnFail
 from leadsman.core.status import Condition, Display, Heading, Status
 from leadsman.core.view import View
@@ -87,6 +88,8 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
         wanted += [_guards_passing(view), _in_sync(view, decision), _pinned(view)]
         if view.seen.autoscaler:
             wanted.append(_autoscaled(view))
+        if restarts := words(view):
+            wanted.append((KIND, "False", REASON, restarts))
     if view.contract.guards or view.spec.warnings:
         wanted.append(_sound(view))
     old = view.status.conditions

@@ -93,13 +93,17 @@ class ReplicaSet:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of the target's selector, told apart by pod-template-hash."""
+    """A pod of the target's selector, told apart by pod-template-hash.
+
+    `restarted_at`: when one of its containers was last started again, Unix seconds; None: never.
+    """
 
     name: str
     revision: str
     ready: bool
     deleting: bool = False
     fault: Fault = Fault.NONE
+    restarted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,30 @@ def test_whose_fault_it_is(one: dict[str, Any], says: Fault) -> None:
     assert deployment.fault(one) is says
 
 
+@pytest.mark.parametrize(
+    ("container", "says"),
+    [
+        ({"restartCount": 0, "state": {"running": {"startedAt": "2026-01-05T12:00:00Z"}}}, None),
+        ({"restartCount": 2, "state": {"running": {"startedAt": "2026-01-05T12:00:09Z"}}}, 9.0),
+        (
+            {
+                "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-05T12:00:07Z"}},
+            },
+            7.0,
+        ),
+        ({"restartCount": 1, "state": {"running": {"startedAt": "yesterday"}}}, None),
+        ({"restartCount": 1}, None),
+    ],
+    ids=["never", "runs again", "between", "no time", "nothing"],
+)
+def test_when_a_pod_was_started_again(container: dict[str, Any], says: float | None) -> None:
+    noon = parse_time("2026-01-05T12:00:00Z")
+    at = deployment.restarted_at({"metadata": {}, "status": {"containerStatuses": [{}, container]}})
+    assert (None if at is None or noon is None else at - noon) == says
+
+
 def test_pods_of_other_owners_are_none_of_ours() -> None:
     sets = DEPLOYMENTS.sets([replica_set()], body(), "rollout-uid")
     mine = pod(metadata={"name": "a", "ownerReferences": [{"uid": "uid-shop-1", "controller": 1}]})

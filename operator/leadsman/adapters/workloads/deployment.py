@@ -169,6 +169,7 @@ def pod(body: Body) -> Pod:
         ready=ready and not deleting,
         deleting=deleting,
         fault=fault(body),
+        restarted_at=restarted_at(body),
     )
 
 
@@ -201,6 +202,24 @@ def fault(body: Body) -> Fault:
         if worst in found:
             return worst
     return Fault.NONE
+
+
+def restarted_at(body: Body) -> float | None:
+    """Return when a container of a pod was last started again, Unix seconds; None if none was.
+
+    Between an exit and the next start it is the time of the exit.
+    """
+    moments = []
+    for one in (body.get("status") or {}).get("containerStatuses") or []:
+        if number(one.get("restartCount")) == 0:
+            continue
+        state, last = one.get("state") or {}, one.get("lastState") or {}
+        ended = state.get("terminated") or last.get("terminated") or {}
+        running = state.get("running") or {}
+        at = parse_time(running.get("startedAt") or ended.get("finishedAt"))
+        if at is not None:
+            moments.append(at)
+    return max(moments, default=None)
 
 
 def _container_fault(container: Mapping[str, Any]) -> Fault:
