@@ -33,10 +33,9 @@ def filled(kind: Any, name: str = "") -> Any:
         return (filled(inside[0]),)
     if kind is Memory:
         return Memory(1.0, 1, 1.0, 1.0, 1.0, 1.0, empty(RatioSettings(0.01)), RatioBand())
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         hints = typing.get_type_hints(kind)
-        names = [field.name for field in dataclasses.fields(kind)]
-        return kind(**{name: filled(hints[name], name) for name in names})
+        return kind(**{name: filled(hint, name) for name, hint in hints.items()})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return next(iter(kind))
     if kind is bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -69,6 +70,8 @@ def test_the_last_decision_of_records_is_told_with_its_counts_and_evidence(recor
     for part in ("RollingBack", "GuardFailed", "errors", "Fail", "HarmDetected", "of 100"):
         assert part in found.output, found.output
     assert REASONS["HarmDetected"] in found.output
+    assert "errors had seen last" in found.output
+    assert re.search(r"s canary \d+/\d+ stable \d+/\d+", found.output)
 
 
 def test_a_rollout_is_told_from_its_status(records: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from math import inf
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadsman.api.rolloutstatus import RolloutStatus
+from leadsman.core.changed import changed
 from leadsman.core.status import (
     HISTORY,
     Attempt,
@@ -36,7 +37,9 @@ from leadsman.guards.gauges import MeanState
 from leadsman.guards.memory import Memory
 from leadsman.guards.share import ShareState
 from leadsman.guards.verdict import Level, Verdict
+from leadsman.guards.windows import RECENT, Block
 from leadsman.runtime.codec import decode_status, encode_status, percent
+from leadsman.runtime.codec_guards import decode_block, encode_block
 from leadsman.runtime.codec_reading import share
 
 moments = st.integers(0, 4_000_000_000_000).map(lambda ms: ms / 1000)
@@ -79,6 +82,12 @@ parts = st.builds(
     ),
     st.none(),
 )
+blocks = st.builds(
+    lambda at, length, *events: Block(round(at - length, 3), at, *events),
+    moments,
+    st.integers(1, 600_000).map(lambda ms: ms / 1000),
+    *[counts.map(float)] * 4,
+)
 guards = st.builds(
     GuardStatus,
     name=words,
@@ -110,7 +119,8 @@ guards = st.builds(
         ),
         max_size=2,
     ).map(tuple),
-).map(lambda guard: replace(guard, state="") if guard.evidence is not None else guard)
+    recent=st.lists(blocks, max_size=RECENT).map(tuple),
+).map(lambda guard: changed(guard, state="") if guard.evidence is not None else guard)
 attempts = st.builds(
     Attempt,
     id=words,
@@ -290,6 +300,34 @@ def test_texts_are_cut_to_what_the_schema_allows() -> None:
 )
 def test_shares_as_people_read_them(value: float | None, says: str | None) -> None:
     assert percent(value) == says
+
+
+def test_a_block_is_a_line_that_people_can_read() -> None:
+    whole = Block(1767614474.437, 1767614475.437, 40.0, 12.0, 160.0, 1.0)
+    line = encode_block(whole)
+    assert line == "2026-01-05T12:01:15.437Z 1s canary 12/40 stable 1/160"
+    assert decode_block(line) == whole
+    sums = Block(1767614415.437, 1767614475.437, 1e15, 2.0 / 3, 0.0, -1e-7)
+    line = encode_block(sums)
+    assert line.endswith("60s canary 0.666667/1000000000000000 stable -1e-07/0")
+    assert encode_block(decode_block(line) or whole) == line
+    assert len(line) < 192
+
+
+def test_a_block_that_cannot_be_read_is_dropped_and_named() -> None:
+    good = encode_block(Block(10.0, 11.0, 4.0, 1.0, 8.0, 0.0))
+    guard = {
+        "name": "errors",
+        "since": "2026-01-05T12:00:00.000Z",
+        "lastBlocks": [good, 7, "x", good.replace("4", "nan"), "2026-13-01T00:00:00Z" + good[24:]],
+    }
+    start = "2026-01-05T12:00:00.000Z"
+    tree = {"revision": "a", "template": "a", "reason": "b", "message": "", "at": start}
+    found = decode_status({"refused": {**tree, "guards": [guard]}})
+    assert found.damaged == ("status.refused.guards[0].lastBlocks",)
+    assert found.status.refused is not None
+    (one,) = found.status.refused.guards
+    assert [encode_block(block) for block in one.recent] == [good]
 
 
 def test_released_is_said_in_one_word_for_the_freezing_policy() -> None:

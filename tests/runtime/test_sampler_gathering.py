@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from leadsman.adapters.presets.arms import ArmNames, Arms
+from leadsman.core.changed import changed
 from leadsman.core.evidence import judge_guard, place, weigh
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import Attempt, Direction, GuardStatus, Heading, StageStatus, Status
@@ -22,7 +23,7 @@ from leadsman.runtime.sampling.derived import is_first_half
 from leadsman.runtime.sampling.panel import panel_of
 from leadsman.runtime.sampling.watching import Watch
 from leadsman.testing.clock import FakeClock
-from tests.runtime.scraped import Scraped, traefik
+from tests.runtime.scraped import Scraped, errors_guard, traefik
 
 KEY = ("shop", "web")
 ARMS = Arms(
@@ -88,7 +89,7 @@ class Bed:
             for guard, reading in zip(self.guards, self.sampler.readings(KEY), strict=True)
         ]
         kept = tuple(
-            replace(one, evidence=decode_memory(encode_memory(one.evidence))) for one in found
+            changed(one, evidence=decode_memory(encode_memory(one.evidence))) for one in found
         )
         self.status = Status(attempt=replace(attempt, guards=kept))
         return {one.name: one for one in found}
@@ -324,10 +325,55 @@ async def test_harm_that_only_all_guards_together_show_wakes_the_core_at_its_blo
         shown = max(one.evidence.at for one in found.guards)
         assert [one.reason for one in found.fired] == ["HarmDetected"]
         assert all(one.evidence.state.max_log_e < math.log(200) for one in found.guards)
+        assert {len(one.recent) for one in readings} == ({8} if budget else {0})
         woken[budget] = [at - shown for at in bed.woken]
     assert woken[0.0] == []
     assert len(woken[0.01]) == 1
     assert 0 <= woken[0.01][0] < 0.5
+
+
+async def test_a_guard_that_fails_shows_its_newest_blocks_counted_or_not(beds) -> None:
+    threshold = errors_guard("window")
+    alone = replace(ERRORS, name="alone", judge=Absolute(0.02, 0.01))
+    bed = beds(ERRORS, threshold, alone)
+    start = bed.clock.now() + 20
+    bed.load("shop-canary", 40, lambda time: max(0.0, time - start) * 20)
+    bed.load("shop-stable", 160)
+    bed.begin()
+    await bed.clock.run(19)
+    assert [one.recent for one in bed.sampler.readings(KEY)] == [(), (), ()]
+    bed.look()
+    await bed.clock.run(12)
+    bed.look()
+    seen = {one.guard: one.recent for one in bed.sampler.readings(KEY)}
+    assert {name: len(recent) for name, recent in seen.items()} == {
+        "errors": 8,
+        "window": 8,
+        "alone": 8,
+    }
+    assert seen["window"] == seen["errors"]
+    assert [(one.canary_bad, one.stable_bad) for one in seen["errors"]] == [(20.0, 0.0)] * 8
+    assert {one.stable for one in seen["alone"]} == {0.0}
+    assert {one.canary for one in seen["alone"]} == {60.0}
+
+
+async def test_a_slice_that_fails_shows_its_own_blocks(beds) -> None:
+    guard = replace(
+        ERRORS,
+        judge=replace(ERRORS.judge, slice_alpha=0.005),
+        slices=("GET", "POST"),
+        query='{"errors":{"preset":"Traefik"},"slices":{"label":"method","values":["GET","POST"]}}',
+    )
+    bed = beds(guard)
+    bed.load("shop-canary", 200)
+    bed.load("shop-stable", 800)
+    bed.load("shop-canary", 4, lambda time: time * 4, method="POST")
+    bed.load("shop-stable", 16, method="POST")
+    bed.begin()
+    await bed.clock.run(20)
+    (reading,) = bed.sampler.readings(KEY)
+    assert bed.look()["errors"].slice == "POST"
+    assert max(one.canary for one in reading.recent) < 20
 
 
 async def test_the_panel_has_no_say_where_a_contract_shares_no_budget(beds) -> None:

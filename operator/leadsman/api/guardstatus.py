@@ -11,10 +11,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from leadsman.api.schema import ApiStatus, ListMap
+from leadsman.api.schema import ATOMIC, ApiStatus, ListMap
 from leadsman.api.types import Timestamp, Word
 
 Text = Annotated[str, Field(max_length=1024)]
+
+BlockText = Annotated[str, Field(max_length=192)]
 
 
 class Verdict(StrEnum):
@@ -124,4 +126,11 @@ class GuardStatus(ApiStatus):
     )
     slices: Annotated[tuple[SliceStatus, ...], Field(max_length=20), ListMap()] | None = Field(
         default=None, description="The verdict for each part of the traffic."
+    )
+    last_blocks: Annotated[tuple[BlockText, ...], Field(max_length=8), ATOMIC] | None = Field(
+        default=None,
+        description=(
+            "The newest pieces of time behind a verdict that rolled back: when each ended, how"
+            " long it was, and the bad of all events of each arm."
+        ),
     )

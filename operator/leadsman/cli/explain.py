@@ -88,6 +88,8 @@ def run(source: str, *, namespace: str | None, plot: Path | None, guard: str | N
             out.print(made)
         for line in words(guards_of(tree), going_on=_goes_on(tree)):
             out.print(Text(line), soft_wrap=True)
+        for line in last_blocks(guards_of(tree)):
+            out.print(Text(line), soft_wrap=True)
     if plot is not None:
         if not records:
             raise click.ClickException("--plot needs decision records: a status is one moment")
@@ -252,6 +254,18 @@ def words(guards: Sequence[Tree], *, going_on: bool) -> list[str]:
         if one.get("noDataSince"):
             line += f". It has been blind since {one['noDataSince']}"
         found.append(line + ".")
+    return found
+
+
+def last_blocks(guards: Sequence[Tree]) -> list[str]:
+    """What the guards that rolled back had seen last, piece by piece of time."""
+    found = []
+    for one in guards:
+        lines_of = one.get("lastBlocks") or ()
+        if lines_of:
+            name = one["name"] + (f", slice {one['slice']}" if one.get("slice") else "")
+            found.append(f"{name} had seen last (end, length, bad of all by version):")
+            found += [f"  {line}" for line in lines_of]
     return found
 
 

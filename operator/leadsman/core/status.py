@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from leadsman.guards.memory import Memory
 from leadsman.guards.verdict import Figures
+from leadsman.guards.windows import Block
 from leadsman.guards.words import plain
 
 HISTORY = 10
@@ -106,7 +107,7 @@ class GuardStatus:
     `evidence`: what was counted already, for a judge that gathers it; `figures`: what it says, for
     people; `slice`: the part of the traffic that the verdict is about ("" is the whole); `row`: how
     many of the last blocks failed without a break. `state`: evidence in a form that this version
-    cannot read, kept as it is.
+    cannot read, kept as it is. `recent`: the newest blocks of a guard that rolled back, for people.
     """
 
     name: str
@@ -125,6 +126,7 @@ class GuardStatus:
     slice: str = ""
     row: int = 0
     slices: tuple[SliceStatus, ...] = ()
+    recent: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

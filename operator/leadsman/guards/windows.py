@@ -28,6 +28,10 @@ GATHERING_WINDOW = 60.0
 """Seconds: a guard that gathers evidence has a window only to see that there is traffic."""
 
 
+RECENT = 8
+"""How many of the newest blocks are kept to be shown."""
+
+
 class Block(NamedTuple):
     """What both arms counted in (start, at], Unix seconds; `_bad` are the bad ones among them."""
 
@@ -48,7 +52,8 @@ class Reading:
     source knows no such series), Stale (the newest sample is too old), NoSuchBucket, QueryInvalid.
     `last_sample` is the canary's newest sample time, Unix seconds. `blocks` are complete and newer
     than what was remembered when the reading was made, for a guard that gathers evidence; `slices`
-    are those of each slice, in the order of the guard's slices.
+    are those of each slice, in the order of the guard's slices. `recent`: the newest blocks behind
+    a verdict that fails, counted already or not; for people.
     """
 
     guard: str
@@ -58,6 +63,7 @@ class Reading:
     last_sample: float | None
     blocks: tuple[Block, ...] = ()
     slices: tuple[tuple[Block, ...], ...] = ()
+    recent: tuple[Block, ...] = ()
 
 
 class ArmCounts:

@@ -6,17 +6,23 @@ written for people and never read back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from math import exp, inf, log
 from typing import Any
 
-from leadsman.adapters.workloads.moments import format_time
+from leadsman.adapters.workloads.moments import format_time, parse_time
 from leadsman.core.status import GuardStatus, SliceStatus, StageOutlook
 from leadsman.guards.memory import encode_memory
 from leadsman.guards.verdict import Figures
+from leadsman.guards.windows import RECENT, Block
 from leadsman.ports import Body
 
+_NUMBER = r"(-?\d{1,16}(?:\.\d+)?(?:e[+-]?\d{1,2})?)"
+_BLOCK = re.compile(
+    rf"(\S+) {_NUMBER}s canary {_NUMBER}/{_NUMBER} stable {_NUMBER}/{_NUMBER}", re.ASCII
+)
 WORD, NAME, STATE, SLICE_STATE = 64, 128, 1024, 512
 
 
@@ -47,8 +53,32 @@ def encode_guard(one: GuardStatus) -> Body:
             "slice": one.slice[:NAME],
             **_figures(one.figures),
             "slices": [_encode_slice(part) for part in one.slices] or None,
+            "lastBlocks": [encode_block(block) for block in one.recent[-RECENT:]] or None,
         }
     )
+
+
+def encode_block(one: Block) -> str:
+    """Return a block in a line: when it ended, how long it was, bad and all events by arm."""
+    canary = f"{_count(one.canary_bad)}/{_count(one.canary)}"
+    stable = f"{_count(one.stable_bad)}/{_count(one.stable)}"
+    seconds = _count(round(one.at - one.start, 3))
+    return f"{format_time(one.at)} {seconds}s canary {canary} stable {stable}"
+
+
+def decode_block(text: str) -> Block | None:
+    """Return the block of a line, to the digits that are in it; None for anything else."""
+    found = _BLOCK.fullmatch(text)
+    at = None if found is None else parse_time(found[1])
+    if found is None or at is None:
+        return None
+    seconds, canary_bad, canary, stable_bad, stable = map(float, found.groups()[1:])
+    return Block(round(at - seconds, 3), at, canary, canary_bad, stable, stable_bad)
+
+
+def _count(value: float) -> str:
+    """A whole number as it is, also a large one; any other to the digits that people read."""
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"
 
 
 def encode_outlook(one: StageOutlook) -> Body:

@@ -33,7 +33,8 @@ from leadsman.core.status import (
 )
 from leadsman.guards.memory import decode_memory
 from leadsman.guards.verdict import Level, Verdict
-from leadsman.runtime.codec_guards import decode_outlook
+from leadsman.guards.windows import RECENT
+from leadsman.runtime.codec_guards import decode_block, decode_outlook
 
 T = TypeVar("T")
 
@@ -167,6 +168,18 @@ class _Fields:
             self._note(name)
             return ()
         found = [self._decoded(f"{name}[{index}]", one, decode) for index, one in enumerate(value)]
+        return tuple(one for one in found if one is not None)
+
+    def lines(self, name: str, decode: Callable[[str], T | None]) -> tuple[T, ...]:
+        value = self._tree.get(name)
+        if value is None:
+            return ()
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self._note(name)
+            return ()
+        found = [decode(one) if isinstance(one, str) else None for one in value]
+        if None in found:
+            self._note(name)
         return tuple(one for one in found if one is not None)
 
     def _decoded(self, name: str, value: object, decode: Callable[[_Fields], T]) -> T | None:
@@ -330,6 +343,7 @@ def _decode_guard(tree: _Fields) -> GuardStatus:
         slice=tree.text("slice"),
         row=tree.number("consecutive"),
         slices=tree.parts("slices", _decode_slice),
+        recent=tree.lines("lastBlocks", decode_block)[-RECENT:],
     )
 
 

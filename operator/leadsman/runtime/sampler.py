@@ -156,7 +156,8 @@ class Sampler:
             for watch in part.watches:
                 if watch.guard == guard:
                     counted = None if watch.ledger is None else self._counted(key).get(guard.name)
-                    return watch.reading(self._clock.now(), counted)
+                    telling = part.panel is not None and part.panel.telling
+                    return watch.reading(self._clock.now(), counted, telling=telling)
         return Reading(guard.name, (), (), "SourceMissing", None)
 
     def _counted(self, key: Key) -> dict[str, GuardStatus]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from leadsman.core.actions import Emit, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
+from leadsman.core.exhibits import exhibited
 from leadsman.core.observation import Form, Role, Rule
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
 from leadsman.core.policies.holding import rolling_update
@@ -65,7 +66,8 @@ def roll_back(view: View, found: Breach) -> Decision:
     if attempt is None:
         raise AssertionError("only an attempt can be rolled back")  # decide() never comes here
     direction = Direction(Heading.ROLLING_BACK, view.now, found.reason, found.message)
-    status = view.with_attempt(direction=direction, guards=view.evidence.guards or attempt.guards)
+    guards = exhibited(view.evidence, view.seen.readings) or attempt.guards
+    status = view.with_attempt(direction=direction, guards=guards)
     event = Emit(found.event, found.message, warning=found.warning)
     off = view.top > 0 and found.reason not in LOST_TARGET
     if off and _no_healthy_arm(view):

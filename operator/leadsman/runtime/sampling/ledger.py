@@ -12,6 +12,7 @@ from collections import deque
 
 from leadsman.guards.blocks import Block, blocks
 from leadsman.guards.counters import ArmName
+from leadsman.guards.windows import RECENT
 from leadsman.runtime.sampling.evidence import Tally
 
 BACK = 600.0
@@ -25,16 +26,18 @@ class Ledger:
     counted as bad.
     """
 
-    __slots__ = ("_arms", "_pending", "_scale", "end", "tally")
+    __slots__ = ("_alone", "_arms", "_newest", "_pending", "_scale", "end", "tally")
 
     def __init__(
         self, tally: Tally, begin: float, *, alone: bool = False, scale: float = 1.0
     ) -> None:
         self.tally = tally
         self.end = begin
+        self._alone = alone
         self._arms: tuple[ArmName, ArmName] = ("canary", "canary" if alone else "stable")
         self._scale = scale
         self._pending: deque[Block] = deque()
+        self._newest: deque[Block] = deque(maxlen=RECENT)
 
     def move_to(self, tally: Tally) -> None:
         """Go on with another tally of the same question, such as after new pods changed it."""
@@ -57,7 +60,14 @@ class Ledger:
                 for block in found
             ]
         self._pending.extend(found)
+        self._newest.extend(found)
         return found
+
+    def recent(self) -> tuple[Block, ...]:
+        """The newest blocks, whether the core has counted them or not; for people."""
+        if self._alone:
+            return tuple(one._replace(stable=0.0, stable_bad=0.0) for one in self._newest)
+        return tuple(self._newest)
 
     def newer(self, than: float) -> tuple[Block, ...]:
         """Drop what the core has counted up to Unix time `than`; return the rest."""

@@ -46,6 +46,11 @@ class Panel:
         self._place = place
         self._told_at = _LONG_AGO
 
+    @property
+    def telling(self) -> bool:
+        """Whether all together have shown harm."""
+        return self._told_at > _LONG_AGO
+
     def news(self) -> bool:
         """Whether all together show harm, by a block that is newer than what was told."""
         running = [one.running or _nothing(one.guard) for one in self._members]

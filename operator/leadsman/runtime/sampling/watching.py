@@ -9,7 +9,7 @@ function: so the core is woken by the block that decides, and by no other.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leadsman.core.evidence import judge_guard
 from leadsman.core.spec import GuardSpec
@@ -18,7 +18,7 @@ from leadsman.guards.gathering import GATHERING
 from leadsman.guards.judges import Relative, Threshold, judge
 from leadsman.guards.memory import Memory, Place
 from leadsman.guards.verdict import Judged, Reason, Verdict
-from leadsman.guards.windows import GATHERING_WINDOW, Block, Reading
+from leadsman.guards.windows import GATHERING_WINDOW, RECENT, Block, Reading
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.ledger import Ledger
 from leadsman.runtime.sampling.panel import Panel
@@ -67,16 +67,38 @@ class Watch:
             return True
         return any(id(ledger.tally) in asked for ledger in self.slices)
 
-    def reading(self, now: float, counted: GuardStatus | None = None) -> Reading:
+    def reading(
+        self, now: float, counted: GuardStatus | None = None, *, telling: bool = False
+    ) -> Reading:
         """Return what is known at `now`, Unix seconds; `counted` is what the core remembers.
 
-        Blocks that the core has counted are left out, and forgotten.
+        Blocks that the core has counted are left out, and forgotten. `telling`: there is a verdict
+        to explain, so the newest blocks are shown in any case.
         """
         tally = self.tally
         if tally is None:
             return Reading(self.guard.name, (), (), self.error, None)
         self._extend()
-        return self._seen(tally, now, counted)
+        found = self._seen(tally, now, counted)
+        if telling or self.told[0] == Verdict.FAIL:
+            return replace(found, recent=self._recent(tally))
+        return found
+
+    def _recent(self, tally: Tally) -> tuple[Block, ...]:
+        """The newest blocks: of the slice that fails, of the whole, or as the samples make them."""
+        if self.ledger is not None:
+            part = "" if self.running is None else self.running.slice
+            if part in self.guard.slices:
+                return self.slices[self.guard.slices.index(part)].recent()
+            return self.ledger.recent()
+        counts = tally.counts
+        if counts.last is None:
+            return ()
+        back = max(counts.since, counts.last - (RECENT + 2) * max(1.0, tally.interval))
+        stable = counts.arms["stable"].last
+        ledger = Ledger(tally, back, alone=stable is None or stable <= back)
+        ledger.extend()
+        return ledger.recent()
 
     def _extend(self) -> None:
         for ledger, fresh in zip(self.ledgers(), self.fresh, strict=False):
