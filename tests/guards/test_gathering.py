@@ -105,6 +105,16 @@ def means(count: int, canary: float, stable: float) -> tuple[Block, ...]:
     )
 
 
+@pytest.mark.parametrize("dark", [{"error": "Stale"}, {"error": "Pending"}, {"traffic": False}])
+def test_darkness_takes_no_count_away(dark: dict[str, Any]) -> None:
+    found = gather(SEQUENTIAL, PLACE, Gathered(), blocks(50, 100, 1))
+    before = conclude(SEQUENTIAL, PLACE, found, reading())
+    judged = conclude(SEQUENTIAL, PLACE, found, reading(**dark))
+    assert judged.verdict == "NoData"
+    assert (judged.events, judged.value, judged.limit) == (5000, 0.01, before.limit)
+    assert conclude(SEQUENTIAL, PLACE, Gathered(), reading(**dark)).events == 0
+
+
 @pytest.mark.parametrize(
     ("canary", "blocks_seen", "verdict"),
     [(0.30, 60, "Fail"), (0.105, 60, "Pass"), (0.30, 10, "Inconclusive")],

@@ -137,18 +137,32 @@ def _is_sound(spec: Gathering, block: Block, after: float) -> bool:
 
 
 def conclude(spec: Gathering, place: Place, found: Gathered, reading: Reading) -> Judged:
-    """Say what the evidence shows, given what is known now."""
+    """Say what the evidence shows, given what is known now.
+
+    A silent source, such as under a new weight until its first sample, takes no verdict of harm
+    back and no count away: the events are those of the whole attempt at all times.
+    """
     memory, last = found.memory, reading.last_sample
     if memory is not None and found.row:
         return _shown(spec, memory, Verdict.FAIL, Reason.HARM_DETECTED, Level.CRITICAL, last)
-    if reading.error:
-        return Judged(Verdict.NO_DATA, reason_of(reading.error), None, None, 0, last)
-    if not reading.canary or reading.canary[-1].total <= 0:
-        return Judged(Verdict.NO_DATA, Reason.NO_TRAFFIC, None, None, 0, last)
+    dark = _dark(reading)
     if memory is None:
+        if dark is not None:
+            return Judged(Verdict.NO_DATA, dark, None, None, 0, last)
         return Judged(Verdict.INCONCLUSIVE, Reason.WARMING_UP, None, None, 0, last)
+    if dark is not None:
+        return _shown(spec, memory, Verdict.NO_DATA, dark, Level.NONE, last)
     verdict, reason, near = _METHODS[type(spec)].judged(spec, place, memory)
     return _shown(spec, memory, verdict, reason, Level.WARNING if near else Level.NONE, last)
+
+
+def _dark(reading: Reading) -> Reason | None:
+    """Why nothing is known of the canary now; None where something is."""
+    if reading.error:
+        return reason_of(reading.error)
+    if not reading.canary or reading.canary[-1].total <= 0:
+        return Reason.NO_TRAFFIC
+    return None
 
 
 def figures_of(spec: Gathering, place: Place, memory: Memory | None) -> Figures | None:
