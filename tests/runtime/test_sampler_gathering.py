@@ -12,10 +12,18 @@ import pytest
 from leadsman.adapters.presets.arms import ArmNames, Arms
 from leadsman.core.changed import changed
 from leadsman.core.evidence import judge_guard, place, weigh
-from leadsman.core.spec import Contract, GuardSpec, OnFail
+from leadsman.core.spec import Contract, GuardSpec, OnFail, Trigger
 from leadsman.core.status import Attempt, Direction, GuardStatus, Heading, StageStatus, Status
 from leadsman.guards.gathering import gathers
-from leadsman.guards.judges import Absolute, NegativeControl, Sequential, SequentialMean
+from leadsman.guards.judges import (
+    Absolute,
+    NegativeControl,
+    NonInferiority,
+    Relative,
+    Sequential,
+    SequentialMean,
+    Threshold,
+)
 from leadsman.guards.memory import Place, decode_memory, encode_memory
 from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
@@ -290,6 +298,46 @@ async def test_a_mean_that_fails_wakes_the_core_at_its_block(beds) -> None:
     assert failed.verdict is Verdict.FAIL
     assert failed.failing_since is not None
     assert bed.woken[0] - failed.failing_since < 0.5
+
+
+JUDGES: dict[str, dict[str, Any]] = {
+    "threshold": {"judge": Threshold(0.05, 5.0, 50)},
+    "hysteresis": {"judge": Threshold(0.05, 5.0, 50), "trigger": Trigger(hysteresis=0.2)},
+    "in a row": {"judge": Threshold(0.05, 5.0, 50), "trigger": Trigger(consecutive=3)},
+    "relative": {"judge": Relative(2.0, 5.0, 50)},
+    "sequential": {"judge": Sequential(0.1, 0.01)},
+    "absolute": {"judge": Absolute(0.05, 0.01)},
+    "nonInferiority": {"judge": NonInferiority(0.02, 0.05)},
+    "blocks in a row": {"judge": Sequential(0.1, 0.01), "trigger": Trigger(consecutive=4)},
+}
+
+
+@pytest.mark.parametrize("kind", JUDGES)
+async def test_whatever_judges_wakes_the_core_at_the_sample_that_fails(beds, kind: str) -> None:
+    guard = replace(ERRORS, **JUDGES[kind])
+    bed = beds(guard)
+    start = bed.clock.now() + 30
+    bed.load("shop-canary", 40, lambda time: max(0.0, time - start) * 10)
+    bed.load("shop-stable", 160, lambda time: time / 4)
+    bed.begin()
+    await bed.clock.run(29)
+    bed.look()
+    for _ in range(60):
+        bed.woken.clear()
+        await bed.clock.run(1)
+        attempt = bed.status.attempt
+        found = weigh(
+            Contract((guard,)),
+            bed.sampler.readings(KEY),
+            attempt.guards,
+            bed.clock.now(),
+            place(bed.status),
+        )
+        bed.look()
+        if found.fired:
+            break
+    assert found.fired
+    assert bed.woken
 
 
 @pytest.mark.parametrize("source", ["default", "another"])
