@@ -39,6 +39,8 @@ async def test_a_bad_release_is_rolled_back_and_stays_refused() -> None:
     assert world.names(SERVICE) == ["shop"]
     assert world.body(DEPLOYMENT, "shop")["spec"]["paused"] is True
     assert world.notices.reasons[-1] == "RolledBack"
+    (guard,) = world.status.refused.guards
+    assert [(one.canary_bad, one.canary, one.stable) for one in guard.recent] == [(60, 200, 800)]
     count = len(world.kube.operator_writes)
     await world.run(120, step=5)
     assert len(world.kube.operator_writes) <= count + 1

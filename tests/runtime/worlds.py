@@ -14,7 +14,7 @@ from typing import Any
 from leadsman.core.decision import Decision
 from leadsman.core.spec import GuardSpec
 from leadsman.core.status import Status
-from leadsman.guards.windows import Reading, Window
+from leadsman.guards.windows import Block, Reading, Window
 from leadsman.ports import DEPLOYMENT, HTTPROUTE, ROLLOUT, SERVICE, Body, Kind, Listing, Notice, Ref
 from leadsman.runtime.codec import decode_status
 from leadsman.runtime.reader import DirectReader, Reader
@@ -152,7 +152,11 @@ class Sampler:
         at = self.clock.now()
         window = Window(at, 1000.0, 1000.0 * self.bad)
         windows = () if self.error else (window,)
-        return tuple(Reading(guard.name, windows, windows, self.error, at) for guard in guards)
+        block = Block(round(at - 1, 3), round(at, 3), 200.0, 200.0 * self.bad, 800.0, 0.0)
+        recent = (block,) if self.bad else ()
+        return tuple(
+            Reading(guard.name, windows, windows, self.error, at, recent=recent) for guard in guards
+        )
 
     def shares(self, key: Any) -> tuple[int, int] | None:
         return self.share
