@@ -45,6 +45,8 @@ LIMITS: dict[str, Limit] = {
         Limit(
             "sequential_failed_requests", "requests", "p50", 14, "the same by one sequential guard"
         ),
+        Limit("sequential_good_promoted", "of 20", "sum", 20, "good releases, promoted", ">="),
+        Limit("sequential_tolerated_kept", "of 20", "sum", 20, "x1.2 under 25 %, kept", ">="),
         Limit("rollback_api_requests", "requests", "max", 15, "from the evidence to rest"),
         Limit(
             "rollback_blocked_seconds", "s", "p95", 0.5, "one of three stable ready; frozen gateway"
