@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from leadsman.core.actions import Emit, SetWeights
+from leadsman.core.changed import changed
 from leadsman.core.decision import Persist, Urgency
 from leadsman.core.observation import Fault, Form
 from leadsman.core.spec import (
@@ -128,7 +129,7 @@ def test_sustained_for_counts_sample_time_not_poll_time():
     early = middle(readings=(reading(0.3, at=NOW),), terms=terms, guards=(failing,)).decide()
     assert early.status.attempt.direction.name is Heading.ADVANCING
     assert early.status.attempt.guards[0].failing_since == NOW - 59
-    due = replace(failing, failing_since=NOW - 60)
+    due = changed(failing, failing_since=NOW - 60)
     assert middle(readings=(reading(0.3, at=NOW),), terms=terms, guards=(due,)).decide().actions[
         0
     ] == SetWeights(0, lowering=True)

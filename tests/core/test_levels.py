@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from leadsman.core.changed import changed
 from leadsman.core.decision import Persist
 from leadsman.core.evidence import exposure, place, snapshot, weigh
 from leadsman.core.observation import Share
@@ -184,7 +185,7 @@ def blind(since: float, **more: Any) -> Any:
         terms=Terms(PLAN, contract), readings=(Reading("errors", (), (), "Timeout", None),), **more
     )
     status = start.decide().status
-    dark = tuple(replace(guard, no_data_since=since) for guard in status.attempt.guards)
+    dark = tuple(changed(guard, no_data_since=since) for guard in status.attempt.guards)
     return start.but(guards=dark)
 
 

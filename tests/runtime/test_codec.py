@@ -102,6 +102,7 @@ guards = st.builds(
     no_data_since=maybe(moments),
     state=texts,
     evidence=maybe(memories),
+    figures=st.none(),
     slice=texts,
     row=counts,
     slices=st.lists(
@@ -116,6 +117,7 @@ guards = st.builds(
             row=counts,
             failing_since=maybe(moments),
             evidence=maybe(parts),
+            figures=st.none(),
         ),
         max_size=2,
     ).map(tuple),

@@ -25,6 +25,7 @@ from rich.text import Text
 from leadsman.cli.chart import Chart, Point, draw
 from leadsman.cli.manifests import documents
 from leadsman.cli.replay import lines, read
+from leadsman.core.changed import changed
 from leadsman.core.evidence import place
 from leadsman.core.record import DecisionRecord
 from leadsman.core.spec import GuardSpec
@@ -152,7 +153,7 @@ def as_rollout(record: DecisionRecord) -> Tree:
 def _fresh(one: GuardStatus, spec: GuardSpec | None, here: Place) -> GuardStatus:
     if spec is None or not isinstance(spec.judge, GATHERING) or one.evidence is None:
         return one
-    return replace(one, figures=figures_of(spec.judge, here, one.evidence) or one.figures)
+    return changed(one, figures=figures_of(spec.judge, here, one.evidence) or one.figures)
 
 
 def guards_of(tree: Tree) -> Sequence[Tree]:

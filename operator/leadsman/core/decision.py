@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from leadsman.core.actions import Action
 from leadsman.core.status import Status
@@ -36,8 +36,7 @@ class Urgency(IntEnum):
     IDLE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(NamedTuple):
     """The policy that decided, the API's reason for it, and a sentence for people."""
 
     policy: str
@@ -45,8 +44,7 @@ class Why:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer of `decide`. `wake_at` is Unix seconds, None when only events matter."""
 
     status: Status

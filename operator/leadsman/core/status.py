@@ -1,13 +1,15 @@
 """What is remembered between passes: only what cannot be seen again (the table in docs/concepts).
 
 Times are Unix seconds in UTC. A good test of a field here: delete it, restart, and say what would
-go wrong. Everything is absolute ("weight 20", never "+10") and bounded.
+go wrong. Everything is absolute ("weight 20", never "+10") and bounded. What is made anew in every
+pass is a named tuple, which costs a fifth of a frozen dataclass to make and less to compare.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from leadsman.guards.memory import Memory
 from leadsman.guards.verdict import Figures
@@ -84,8 +86,7 @@ class StageStatus:
     due_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceStatus:
+class SliceStatus(NamedTuple):
     """What a guard says about one part of the traffic; the fields are those of GuardStatus."""
 
     name: str
@@ -100,8 +101,7 @@ class SliceStatus:
     figures: Figures | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GuardStatus:
+class GuardStatus(NamedTuple):
     """What a guard says, and the little that its trigger must remember.
 
     `evidence`: what was counted already, for a judge that gathers it; `figures`: what it says, for
@@ -208,8 +208,7 @@ class Past:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A condition as Kubernetes knows it; `status` is "True", "False" or "Unknown"."""
 
     type: str

@@ -142,7 +142,7 @@ class _Fields:
 
     def one_of(self, name: str, kind: type[Enum], default: str) -> str:
         value = self._tree.get(name, default)
-        if value in {member.value for member in kind}:
+        if isinstance(value, str) and value in {member.value for member in kind}:
             return str(value)
         self._note(name)
         return default

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from leadsman.core.actions import Emit
+from leadsman.core.changed import changed
 from leadsman.core.decide import decide
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.spec import Problem
@@ -315,7 +316,7 @@ def _turned_back(before: Status, after: Status) -> bool:
 def _told(status: Status, problem: Problem) -> Status:
     """The status whose condition Ready says that writes are refused."""
     conditions = tuple(
-        replace(one, reason=problem.reason, message=problem.message) if one.type == "Ready" else one
+        changed(one, reason=problem.reason, message=problem.message) if one.type == "Ready" else one
         for one in status.conditions
     )
     return replace(status, conditions=conditions)

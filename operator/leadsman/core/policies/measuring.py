@@ -236,6 +236,8 @@ def _persist(
     if before is after or len(before) != len(after):
         return Persist.LAZY
     for spec, old, new in zip(contract.guards, before, after, strict=True):
+        if old is new:
+            continue
         if spec.trigger.sustained_for and (old.failing_since is None) != (
             new.failing_since is None
         ):

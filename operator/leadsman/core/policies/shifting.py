@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import log
 
 from leadsman.core.actions import Emit, ScaleCanary, SetWeights
+from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import ReplicaSet, Share, Target
 from leadsman.core.policies.restarting import restarting
@@ -114,7 +115,7 @@ def step_back(view: View) -> Decision | None:
         due_at=None,
     )
     guards = tuple(
-        replace(guard, no_data_since=None if guard.no_data_since is None else view.now)
+        changed(guard, no_data_since=None if guard.no_data_since is None else view.now)
         for guard in view.evidence.guards
     )
     status = view.with_attempt(
