@@ -46,9 +46,9 @@ def changed(old: T, **changes: object) -> T:
 def _changed_tuple(old: T, changes: dict[str, object]) -> T:
     try:
         found: T = old._replace(**changes)  # type: ignore[attr-defined]
-        return found
     except ValueError as error:
         raise TypeError(f"{type(old).__name__}: {error}") from None
+    return found
 
 
 def _slots_of(kind: type) -> _Slots:
