@@ -25,11 +25,22 @@ from leadsman.core.spec import (
     Terms,
     Trigger,
 )
-from leadsman.core.status import Heading, Past
-from leadsman.guards.judges import Sequential, Threshold
+from leadsman.core.status import GuardStatus, Heading, Past
+from leadsman.guards.judges import JudgeSpec, NegativeControl, Relative, Sequential, Threshold
 from leadsman.guards.memory import Place
+from leadsman.guards.verdict import Reason, Verdict
 from leadsman.guards.windows import Block, Reading, Window
-from tests.core.worlds import CONTRACT, NOW, PLAN, kinds, middle, rule
+from tests.core.worlds import (
+    CONTRACT,
+    NOW,
+    PLAN,
+    arms,
+    canary_set,
+    kinds,
+    middle,
+    rule,
+    stable_set,
+)
 
 LIMIT = Threshold(max=0.05, window=15.0, min_events=100)
 
@@ -348,3 +359,42 @@ def test_two_guards_that_are_nearly_harmed_are_harmed_together() -> None:
 def test_a_guard_with_a_trigger_of_its_own_takes_no_part_in_that() -> None:
     nearly = next(n for n in range(10, 100) if evidence_of(n) >= 4.7)
     assert two(nearly, trigger=Trigger(consecutive=2)).fired == ()
+
+
+# --- nothing to compare with ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "judging", [Relative(2.0, 15.0, 20), NegativeControl()], ids=["relative", "negativeControl"]
+)
+def test_what_passed_against_stable_stands_where_stable_gets_no_requests(
+    judging: JudgeSpec,
+) -> None:
+    contract = Contract(guards=(GuardSpec("errors", judging),))
+    passed = GuardStatus("errors", Verdict.PASS, Reason.WITHIN_LIMIT, NOW - 60, value=0.01)
+    alone = (Reading("errors", (Window(NOW - 1, 1000.0, 5.0),), (), "", NOW - 1),)
+
+    def said(weight: int, *before: GuardStatus) -> tuple[str, float]:
+        found = weigh(contract, alone, before, NOW, Place(1, 0, weight))
+        return found.guards[0].verdict, found.guards[0].since
+
+    assert said(100, passed) == (Verdict.PASS, NOW - 60)
+    assert said(50, passed)[0] != Verdict.PASS
+    assert said(100)[0] != Verdict.PASS  # nothing was ever compared: the stage waits
+
+
+def test_at_full_weight_the_place_is_known_to_judges_that_only_look_at_windows() -> None:
+    contract = Contract(guards=(GuardSpec("errors", Relative(2.0, 15.0, 20)),))
+    passed = GuardStatus("errors", Verdict.PASS, Reason.WITHIN_LIMIT, NOW - 60, value=0.01)
+    full = middle().but(
+        terms=Terms(PLAN, contract),
+        readings=(Reading("errors", (Window(NOW - 1, 1000.0, 5.0),), (), "", NOW - 1),),
+        guards=(passed,),
+        weight=100,
+        rules=(rule(100),),
+        sets=(stable_set(), canary_set(replicas=4, ready=4, available=4)),
+        arms=arms(4, 4),
+    )
+    status = full.decide().status
+    assert status.attempt is not None
+    assert status.attempt.guards[0].verdict == Verdict.PASS

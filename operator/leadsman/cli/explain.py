@@ -64,6 +64,7 @@ AWAITED = {
     "Confounded": "that the two halves of stable agree again",
     "Fail": "that it is well again",
 }
+SPLIT_AWAITED = "that the share which arrives is the commanded one"
 
 
 def run(source: str, *, namespace: str | None, plot: Path | None, guard: str | None) -> int:
@@ -247,7 +248,8 @@ def words(guards: Sequence[Tree], *, going_on: bool) -> list[str]:
         line = f"{one['name']} says {verdict} since {one.get('since', 'now')}"
         line += f": {REASONS[reason]}" if reason in REASONS else f" ({reason})"
         if verdict in AWAITED and going_on:
-            line += f"; the release awaits {AWAITED[verdict]}"
+            awaited = SPLIT_AWAITED if reason == "SampleRatioMismatch" else AWAITED[verdict]
+            line += f"; the release awaits {awaited}"
         if one.get("detectable"):
             line += (
                 f". So far it would have shown a canary {_short(one['detectable'])} times as bad"

@@ -16,7 +16,14 @@ from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus, SliceStatus, Status
 from leadsman.core.together import offender
 from leadsman.guards.gathering import conclude, figures_of, gather, gathers
-from leadsman.guards.judges import Gathering, Threshold, judge, judge_threshold
+from leadsman.guards.judges import (
+    Gathering,
+    NegativeControl,
+    Relative,
+    Threshold,
+    judge,
+    judge_threshold,
+)
 from leadsman.guards.memory import Gathered, Memory, Place
 from leadsman.guards.verdict import WARNING_BAND, Figures, Judged, Level, Reason, Verdict, level_of
 from leadsman.guards.windows import Reading, Window
@@ -26,7 +33,13 @@ UNREAD = "Pending"
 # Members of an enumeration cost a lookup by name at each use.
 _PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
 _WITHIN = Reason.WITHIN_LIMIT
+_UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
 START = Place()
+COMPARING = (Relative, NegativeControl)
+"""Judges that have nothing to look at where stable gets no requests.
+
+The others that compare know what they have gathered before.
+"""
 
 FIGURES_EVERY = 64
 """Blocks after which the figures that people read are worked out anew; earlier while few."""
@@ -92,6 +105,8 @@ def weigh(
         else:
             status = judge_guard(spec, reading, old, now, place)
             gathered = gathered or status.evidence is not None
+            if place.weight == 100 and old is not None and isinstance(judging, COMPARING):
+                status = _still(status, old)
         guards.append(status)
         if status.verdict is _PASS or status.verdict == _PASS:
             passing += 1
@@ -142,6 +157,22 @@ def _quiet(limit: Threshold, newest: Window, before: GuardStatus) -> bool:
         and before.level == "None"
         and before.reason == _WITHIN
         and _close(limit.max, value, newest.bad / total, before.events, int(total))
+    )
+
+
+def _still(status: GuardStatus, before: GuardStatus) -> GuardStatus:
+    """At full weight stable gets no requests: what passed against it stands until it fails."""
+    if before.verdict != _PASS or status.verdict not in _UNKNOWN:
+        return status
+    return changed(
+        status,
+        verdict=_PASS,
+        reason=before.reason,
+        since=before.since,
+        value=before.value,
+        limit=before.limit,
+        events=before.events,
+        no_data_since=None,
     )
 
 

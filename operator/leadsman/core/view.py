@@ -277,7 +277,7 @@ class View:
             return NO_EVIDENCE
         if not self.contract.guards:
             return NO_EVIDENCE
-        where = place(self.status) if self.gathers else START
+        where = place(self.status) if self.gathers or attempt.weight == 100 else START
         return weigh(self.contract, self.seen.readings, attempt.guards, self.now, where)
 
     @once

@@ -14,7 +14,7 @@ from leadsman.adapters.presets.promql import expression
 from leadsman.adapters.presets.question import shape_of
 from leadsman.adapters.presets.shape import QueryInvalidError
 from leadsman.core.spec import GuardSpec
-from leadsman.guards.judges import Threshold, judge
+from leadsman.guards.judges import SequentialMean, Threshold, judge
 from leadsman.guards.verdict import Verdict
 from leadsman.ports import Answer, Sample, Series
 from leadsman.runtime.sampler import Sampler
@@ -174,6 +174,24 @@ async def test_the_mean_of_a_querys_values_is_judged():
     await clock.run(60)
     found = judged(sampler, guard)
     assert (found.verdict, round(found.value or 0, 6)) == (Verdict.FAIL, 0.4)
+    await sampler.close()
+
+
+async def test_a_query_of_ones_own_may_be_the_mean_that_evidence_is_gathered_of():
+    clock = FakeClock()
+    source = Evaluating(clock)
+    source.canary = 0.5
+    query = json.dumps({"promQL": {"query": PODS}})
+    guard = GuardSpec("own", SequentialMean(0.1, 0.01), query=query)
+    sampler = Sampler(clock, lambda _: source, lambda _: None)
+    sampler.subscribe(("shop", "web"), (guard,), ARMS, clock.now())
+    await clock.run(300)
+    (reading,) = sampler.readings(("shop", "web"))
+    assert reading.error == ""
+    canary = sum(block.canary for block in reading.blocks)
+    assert canary >= 50
+    assert sum(block.canary_bad for block in reading.blocks) == pytest.approx(0.5 * canary)
+    assert sum(block.stable_bad for block in reading.blocks) == 0
     await sampler.close()
 
 

@@ -109,6 +109,8 @@ def _halved(whole: Shape, asked: Mapping[str, Any]) -> Shape:
 
 def _mean(whole: Shape, asked: Mapping[str, Any]) -> tuple[Shape, float]:
     """The mean of a histogram: its sum over its count, in seconds where the bounds are."""
+    if whole.is_expression:
+        return whole, 1.0
     count = next((role for role in whole.roles if role.metric.endswith("_count")), None)
     if count is None or not whole.bounds:
         raise QueryInvalidError("sequentialMean needs a histogram: measure by latency or histogram")
