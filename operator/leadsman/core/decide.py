@@ -20,6 +20,7 @@ from leadsman.core.policies import (
     managing,
     measuring,
     opening,
+    restarting,
     shifting,
     unwinding,
 )
@@ -69,6 +70,7 @@ CHAIN: tuple[Policy, ...] = (
     shifting.step_back,
     holding.stable_short,
     shifting.raise_weight,
+    restarting.restarting,
     shifting.arrival,
     measuring.measure,
     measuring.advance,

@@ -47,6 +47,9 @@ def words(view: View) -> str:
 
 def restarting(view: View) -> Decision | None:
     """Tell of a burst of restarts, once: the condition says so for the rest of the stage."""
+    attempt = view.attempt
+    if not view.forward or attempt is None or attempt.stage.commanded_at is None:
+        return None
     message = words(view)
     if not message or any(one.type == KIND for one in view.status.conditions):
         return None

@@ -9,7 +9,6 @@ from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import ReplicaSet, Share, Target
-from leadsman.core.policies.restarting import restarting
 from leadsman.core.spec import Stage
 from leadsman.core.status import Attempt, Heading
 from leadsman.core.view import View, need_of, owned
@@ -183,9 +182,6 @@ def arrival(view: View) -> Decision | None:
     attempt = view.attempt
     if not view.forward or attempt is None or attempt.stage.commanded_at is None:
         return None
-    told = restarting(view)
-    if told is not None:
-        return told
     stage = attempt.stage
     if stage.measuring_since is not None:
         return None
