@@ -513,3 +513,14 @@ def test_blindness_is_told_after_a_few_seconds_and_then_soon(ago, reason):
         assert decision.persist is Persist.SOON
     else:
         assert decision.wake_at == NOW - ago + 5
+
+
+def test_a_weight_waits_until_a_gateway_knows_the_endpoints_that_carry_it():
+    fresh = tuple(replace(arm, ready_since=NOW - 0.4) for arm in arms(4, 1))
+    world = middle(arms=fresh, rules=(rule(0),)).but(
+        commanded_at=None, accepted_at=None, measuring_since=None, due_at=None, weight=0
+    )
+    early = world.decide()
+    assert early.actions == ()
+    assert early.wake_at == pytest.approx(NOW + 0.6)
+    assert "SetWeights" in kinds(world.but(now=NOW + 0.7).decide())

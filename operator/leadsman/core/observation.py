@@ -132,7 +132,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One of the two Services of ours for a user's Service; `ready` counts ready endpoints."""
+    """One of the two Services of ours for a user's Service; `ready` counts ready endpoints.
+
+    `ready_since`: Unix time at which the last of them joined.
+    """
 
     service: str
     role: Role
@@ -140,6 +143,7 @@ class Arm:
     resource_version: str
     revision: str
     ready: int
+    ready_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,12 @@ class View:
         )
 
     @once
+    def canary_since(self) -> float:
+        """When the last of the canary's endpoints joined, Unix seconds; 0 when there is none."""
+        since = [arm.ready_since for arm in self.seen.arms if arm.role is Role.CANARY]
+        return max(since, default=0.0)
+
+    @once
     def crashed(self) -> tuple[str, ...]:
         """Canary pods that fell by the version's own fault."""
         attempt = self.attempt

@@ -35,6 +35,7 @@ from leadsman.ports import (
     RouteRules,
 )
 from leadsman.runtime.reader import Reader
+from leadsman.runtime.readiness import Readiness
 from leadsman.runtime.resolve import route_rules
 from leadsman.runtime.scheduler import Key
 from leadsman.runtime.sight import Sight, arm_names
@@ -85,10 +86,12 @@ class Looker:
         """`kube` is for what is listed once before an attempt."""
         self._reader = reader
         self._surroundings = Surroundings(kube, clock)
+        self._readiness = Readiness(clock)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a Rollout."""
         self._surroundings.forget(key)
+        self._readiness.forget(key)
 
     async def look(
         self,
@@ -128,7 +131,7 @@ class Looker:
                 sets=sets,
                 pods=found_pods,
                 services=facts,
-                arms=_arm_facts(arm_bodies, slices),
+                arms=self._readiness.dated(key, _arm_facts(arm_bodies, slices)),
                 rules=tuple(rule for one in rules for rule in one.rules),
                 route_drift=self._drift(reading, rollout, routes, attempt),
             ),

@@ -23,6 +23,7 @@ from leadsman.core.actions import (
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import Owner, ReplicaSet, Role
 from leadsman.core.policies.holding import rolling_update
+from leadsman.core.policies.leads import lead
 from leadsman.core.policies.unwinding import ended
 from leadsman.core.spec import HoldMode
 from leadsman.core.status import Attempt, Heading, Stable
@@ -33,9 +34,6 @@ FREEZE_PATIENCE = 3.0
 
 RECLAIM_AFTER = 1.0
 """Seconds after the release by which the set must be the Deployment's new one."""
-
-ENDPOINTS_LEAD = 1.0
-"""Seconds between the release and the route's return to rest, by when a gateway knows the pods."""
 
 STUCK_AFTER = 30.0
 """Seconds after the release by which stable must be at 0.
@@ -218,12 +216,8 @@ def _not_taken(view: View, canary: ReplicaSet | None) -> str:
 
 
 def _known(view: View, attempt: Attempt) -> float:
-    """When a gateway has heard of the endpoints that the release changed.
-
-    It follows routes and endpoints on separate ways: a route at rest with the endpoints of before
-    would send users to pods that are leaving.
-    """
-    return (attempt.released_at or view.now) + min(view.plan.settle, ENDPOINTS_LEAD)
+    """When a gateway has heard of the endpoints that the release changed."""
+    return (attempt.released_at or view.now) + lead(view)
 
 
 def _to_rest(view: View, attempt: Attempt) -> Decision:

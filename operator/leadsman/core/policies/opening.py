@@ -20,16 +20,10 @@ from leadsman.core.actions import (
 )
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.observation import Form, Owner, Role
+from leadsman.core.policies.leads import lead
 from leadsman.core.spec import InCluster, RolloutSpec, Terms
 from leadsman.core.status import Attempt, Direction, Heading, Original, StageStatus, Status
 from leadsman.core.view import View
-
-ARMS_LEAD = 1.0
-"""Seconds for which new arms are there before a route names them.
-
-A gateway follows Services and routes on separate ways, and answers 500 for a route that names a
-Service which it has not heard of yet.
-"""
 
 
 def begin(view: View) -> Decision | None:
@@ -190,7 +184,7 @@ def route_on_stable(view: View) -> Decision | None:
     if not view.all_on(0):
         if any(rule.form is Form.OTHER for rule in view.seen.rules):
             return view.wait("begin", "AmbiguousRule", "a rule no longer names the Service")
-        known = attempt.started_at + min(view.plan.settle, ARMS_LEAD)
+        known = attempt.started_at + lead(view)
         if view.now < known and not _running(view):
             return view.wait("begin", "Progressing", "the gateway learns of the arms", until=known)
         return view.act(

@@ -9,6 +9,7 @@ from leadsman.core.actions import Emit, ScaleCanary, SetWeights
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import ReplicaSet, Share, Target
+from leadsman.core.policies.leads import lead
 from leadsman.core.spec import Stage
 from leadsman.core.status import Attempt, Heading
 from leadsman.core.view import View, need_of, owned
@@ -148,6 +149,15 @@ def raise_weight(view: View) -> Decision | None:
             "raise",
             "Holding",
             f"stage {stage.name} awaits {stage.approvals - view.seen.approvals} approval(s)",
+        )
+    known = view.canary_since + lead(view)
+    if view.now < known and stage.weight > view.low:
+        return view.wait(
+            "raise",
+            "Progressing",
+            "the gateway learns of the canary's endpoints",
+            until=known,
+            urgency=Urgency.ADVANCE,
         )
     status = view.with_attempt(
         weight=stage.weight,
