@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leadsman.core.evidence import snapshot
-from leadsman.core.exhibits import SHOWN
+from leadsman.core.exhibits import SHOWN, snapshot
 from leadsman.core.spec import Contract, GuardSpec, Terms
 from leadsman.guards.judges import Threshold
 from leadsman.guards.windows import RECENT, Block, Reading, Window

@@ -9,7 +9,8 @@ import pytest
 
 from leadsman.core.changed import changed
 from leadsman.core.decision import Persist
-from leadsman.core.evidence import exposure, place, snapshot, weigh
+from leadsman.core.evidence import place, weigh
+from leadsman.core.exhibits import exposure, snapshot
 from leadsman.core.observation import Share
 from leadsman.core.policies.shifting import PREPARE_SECONDS
 from leadsman.core.spec import (

@@ -396,32 +396,3 @@ def place(status: Status) -> Place:
     # Until the next stage's weight is written, what is counted is counted under the one before.
     ahead = 1 if attempt.stage.commanded_at is None else 0
     return Place(max(0, attempt.stage.index - ahead), tries, attempt.weight)
-
-
-def exposure(guards: tuple[GuardStatus, ...]) -> tuple[int, int]:
-    """How many requests the canary was given and how many of them failed, as the guards counted.
-
-    By the guard that counted most; guards that look at a window only know what is in it.
-    """
-    counted = [
-        (guard.figures.requests, guard.figures.bad)
-        if guard.figures is not None
-        else (guard.events, round((guard.value or 0.0) * guard.events))
-        for guard in guards
-    ]
-    return max(counted, default=(0, 0))
-
-
-def snapshot(guards: tuple[GuardStatus, ...]) -> tuple[GuardStatus, ...]:
-    """What the guards said, for the record: the figures, and the slices that failed."""
-    return tuple(
-        changed(
-            guard,
-            evidence=None,
-            state="",
-            slices=tuple(
-                changed(one, evidence=None) for one in guard.slices if one.verdict == Verdict.FAIL
-            ),
-        )
-        for guard in guards
-    )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, log
 
-from leadsman.core.evidence import exposure
+from leadsman.core.exhibits import exposure
 from leadsman.core.observation import Fault, Role
 from leadsman.core.spec import Absence, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading

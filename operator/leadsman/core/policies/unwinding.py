@@ -15,7 +15,7 @@ from leadsman.core.actions import (
     Unpin,
 )
 from leadsman.core.decision import Decision, Persist
-from leadsman.core.evidence import exposure, snapshot
+from leadsman.core.exhibits import exposure, snapshot
 from leadsman.core.observation import Owner, Role
 from leadsman.core.policies.breaches import LOST_TARGET, REFUSING
 from leadsman.core.status import HISTORY, Attempt, Heading, Past, Refused, Status
