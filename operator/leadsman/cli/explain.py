@@ -196,9 +196,11 @@ def told(tree: Tree) -> list[str]:
             found.append(f"  something is next due at {following}")
     refused = status.get("refused")
     if refused:
+        why = refused.get("message", "")
+        said = "" if not why or why in str(message) else f": {why}"
         found.append(
             f"  refused: revision {refused.get('revision')} at {refused.get('at')},"
-            f" {refused.get('reason')}: {refused.get('message', '')}"
+            f" {refused.get('reason')}{said}"
         )
         if refused.get("requests"):
             found.append(
