@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 
 import pytest
@@ -142,6 +143,7 @@ def test_of_two_rollouts_on_one_deployment_the_older_wins(app: App):
     app.govern(plan=plan(50, 100))
     second = a_rollout()
     second["metadata"]["name"] = "second"
+    time.sleep(1)  # the API dates objects by the second
     app.apply(second)
     app.wait("Conflicted", lambda: app.ready("second").get("reason") == "Conflicted")
     assert app.condition("Stalled", "second")["status"] == "True"
