@@ -9,8 +9,8 @@ first failed probe (`failureThreshold: 1`); exits are spread evenly over the sec
 
 Traefik takes at most one change of its providers in `providersThrottleDuration`, 2 s if nobody says
 otherwise: the endpoints that vanish are such a change, and the weight 0 that follows at once waits
-behind it. The bed's gateway has that throttle at 100 ms; the last boot counts the failed requests with
-Traefik's default, reported beside them.
+behind it. The bed's gateway has that throttle at 100 ms; the last boot counts the failed requests
+with Traefik's default, reported beside them.
 """
 
 from __future__ import annotations
