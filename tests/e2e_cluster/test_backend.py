@@ -27,12 +27,12 @@ def test_auto_never_takes_an_ambient_kubeconfig(monkeypatch):
     monkeypatch.setattr(backend, "docker_answers", lambda: False)
     monkeypatch.setattr(namespace, "why_not", lambda: "the bare cluster needs root")
     with pytest.raises(MissingToolError, match="needs root"):
-        backend.choose({"KUBECONFIG": "/home/me/.kube/config", "E2E_KUBECONFIG": "/k"})
+        backend.choose({"KUBECONFIG": "/ambient", "E2E_KUBECONFIG": "/k"})
 
 
 def test_existing_needs_its_kubeconfig_by_name():
     with pytest.raises(MissingToolError, match="E2E_KUBECONFIG"):
-        backend.choose({"E2E_CLUSTER": "existing", "KUBECONFIG": "/home/me/.kube/config"})
+        backend.choose({"E2E_CLUSTER": "existing", "KUBECONFIG": "/ambient"})
     assert backend.choose({"E2E_CLUSTER": "existing", "E2E_KUBECONFIG": "/k"}) == "existing"
 
 

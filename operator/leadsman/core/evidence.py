@@ -30,7 +30,6 @@ from leadsman.guards.windows import Reading, Window
 
 UNREAD = "Pending"
 
-# Members of an enumeration cost a lookup by name at each use.
 _PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
 _WITHIN = Reason.WITHIN_LIMIT
 _UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
@@ -149,15 +148,10 @@ def weigh(
 
 def _quiet(limit: Threshold, newest: Window, before: GuardStatus) -> bool:
     """It passes clearly, as it did before, with figures that are no news: what `_near` says."""
-    total, value = newest.total, before.value
-    if before.verdict != _PASS or value is None or total < limit.min_events or total <= 0:
+    total = newest.total
+    if before.verdict != _PASS or total < limit.min_events or total <= 0:
         return False
-    return (
-        before.limit == limit.max
-        and before.level == "None"
-        and before.reason == _WITHIN
-        and _close(limit.max, value, newest.bad / total, before.events, int(total))
-    )
+    return before.reason == _WITHIN and _close(before, limit.max, newest.bad / total, int(total))
 
 
 def _still(status: GuardStatus, before: GuardStatus) -> GuardStatus:
@@ -361,17 +355,23 @@ def _near(before: GuardStatus, judged: Judged) -> bool:
     Within a tenth of the limit, half to twice the events, and no warning: then what is remembered
     stands, and a hold in which nothing happens writes nothing. A Fail is always told exactly.
     """
-    limit, old, new = judged.limit, before.value, judged.value
-    if limit != before.limit or before.level != "None":
+    limit, new, events = judged.limit, judged.value, judged.events
+    if limit is None or new is None or before.value is None:
+        same = limit == before.limit and before.level == "None"
+        return same and new is before.value and events == before.events
+    return _close(before, limit, new, events)
+
+
+def _close(before: GuardStatus, limit: float, value: float, events: int) -> bool:
+    """The same limit, no warning, and a value and events as close as `_near` says."""
+    old, band = before.value, limit * WARNING_BAND
+    if old is None or limit != before.limit or before.level != "None":
         return False
-    if new is None or old is None or limit is None:
-        return new is old and before.events == judged.events
-    return _close(limit, old, new, before.events, judged.events)
-
-
-def _close(limit: float, old: float, new: float, events: int, now: int) -> bool:
-    band = limit * WARNING_BAND
-    return -band <= new - old <= band and new < limit - band and events <= 2 * now <= 4 * events
+    return (
+        -band <= value - old <= band
+        and value < limit - band
+        and before.events <= 2 * events <= 4 * before.events
+    )
 
 
 def _earliest(holding: list[GuardStatus], *, traffic: bool) -> float | None:

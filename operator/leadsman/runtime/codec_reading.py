@@ -160,24 +160,25 @@ class _Fields:
             return None
         return self._decoded(name, value, decode)
 
-    def parts(self, name: str, decode: Callable[[_Fields], T]) -> tuple[T, ...]:
+    def _items(self, name: str) -> Sequence[object]:
+        """The items of a list, none where it is missing or no list."""
         value = self._tree.get(name)
         if value is None:
             return ()
         if isinstance(value, str) or not isinstance(value, Sequence):
             self._note(name)
             return ()
-        found = [self._decoded(f"{name}[{index}]", one, decode) for index, one in enumerate(value)]
+        return value
+
+    def parts(self, name: str, decode: Callable[[_Fields], T]) -> tuple[T, ...]:
+        found = [
+            self._decoded(f"{name}[{index}]", one, decode)
+            for index, one in enumerate(self._items(name))
+        ]
         return tuple(one for one in found if one is not None)
 
     def lines(self, name: str, decode: Callable[[str], T | None]) -> tuple[T, ...]:
-        value = self._tree.get(name)
-        if value is None:
-            return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self._note(name)
-            return ()
-        found = [decode(one) if isinstance(one, str) else None for one in value]
+        found = [decode(one) if isinstance(one, str) else None for one in self._items(name)]
         if None in found:
             self._note(name)
         return tuple(one for one in found if one is not None)

@@ -18,7 +18,7 @@ from leadsman.adapters.workloads import arms as arm_facts
 from leadsman.adapters.workloads.deployment import controller, selector_text
 from leadsman.adapters.workloads.factory import DEPLOYMENTS
 from leadsman.adapters.workloads.templates import HASH_LABEL
-from leadsman.core.observation import Arm, Observation, Pod, ReplicaSet, Role, Service
+from leadsman.core.observation import Observation, Pod, ReplicaSet, Role, Service
 from leadsman.core.spec import Problem, RolloutSpec
 from leadsman.core.status import Attempt, Status
 from leadsman.errors import ApiError
@@ -131,7 +131,7 @@ class Looker:
                 sets=sets,
                 pods=found_pods,
                 services=facts,
-                arms=self._readiness.dated(key, _arm_facts(arm_bodies, slices)),
+                arms=self._readiness.dated(key, arm_facts.all_arms(arm_bodies, slices)),
                 rules=tuple(rule for one in rules for rule in one.rules),
                 route_drift=self._drift(reading, rollout, routes, attempt),
             ),
@@ -353,18 +353,6 @@ def _facts(
             services[name], arm_facts.ready_endpoints(slices, name), revisions, stable, canary
         )
         for name in sorted(services)
-    )
-
-
-def _arm_facts(bodies: dict[tuple[str, Role], Body], slices: Sequence[Body]) -> tuple[Arm, ...]:
-    return tuple(
-        arm_facts.arm_fact(
-            body,
-            service,
-            role,
-            len(arm_facts.ready_endpoints(slices, body["metadata"]["name"])),
-        )
-        for (service, role), body in sorted(bodies.items())
     )
 
 

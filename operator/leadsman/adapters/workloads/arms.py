@@ -252,6 +252,14 @@ def arm_fact(arm: Body, service: str, role: Role, ready: int) -> Arm:
     )
 
 
+def all_arms(bodies: Mapping[tuple[str, Role], Body], slices: Sequence[Body]) -> tuple[Arm, ...]:
+    """Return the arms as the core sees them, by Service and role, their endpoints counted."""
+    return tuple(
+        arm_fact(body, service, role, len(ready_endpoints(slices, body["metadata"]["name"])))
+        for (service, role), body in sorted(bodies.items())
+    )
+
+
 def attached(policies: Sequence[Body], services: Iterable[str]) -> tuple[Problem, ...]:
     """Return a problem for each policy attached to a Service that its arms would lose."""
     names = set(services)

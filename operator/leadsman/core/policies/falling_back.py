@@ -16,7 +16,7 @@ from leadsman.core.observation import Form, Role, Rule
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
 from leadsman.core.policies.holding import rolling_update
 from leadsman.core.status import Attempt, Direction, Heading, Original, Status
-from leadsman.core.view import View
+from leadsman.core.view import FORWARD, View
 
 ANSWERS = 2
 """How many foreign writes an attempt answers; the next one starts the rollback."""
@@ -24,7 +24,7 @@ ANSWERS = 2
 ROUTE_WRITES = 3
 """At most this many of our route writes answer others in one attempt, the rollback's included."""
 
-_FORWARD = (Heading.ADVANCING, Heading.STEPPING_BACK, Heading.HANDING_OVER)
+_ONWARD = (*FORWARD, Heading.HANDING_OVER)
 
 
 def traffic_off(view: View) -> Decision | None:
@@ -54,7 +54,7 @@ def traffic_off(view: View) -> Decision | None:
 def breach(view: View) -> Decision | None:
     """A reason to roll back is there: direction and weight 0 in one decision, the route first."""
     attempt = view.attempt
-    if attempt is None or attempt.direction.name not in _FORWARD or view.released:
+    if attempt is None or attempt.direction.name not in _ONWARD or view.released:
         return None
     found = find_breach(view)
     return None if found is None else roll_back(view, found)
@@ -164,7 +164,7 @@ def _stage_needs_no_more(view: View) -> bool:
 def own_write_found(view: View) -> Decision | None:
     """The rule is lower than status says and we wrote it last: a rollback cut short. Finish it."""
     attempt = view.attempt
-    if attempt is None or view.released or view.heading not in _FORWARD or not view.armed:
+    if attempt is None or view.released or view.heading not in _ONWARD or not view.armed:
         return None
     lowered = [rule for rule in view.armed if rule.ours and rule.canary < attempt.weight]
     if not lowered:
@@ -207,7 +207,7 @@ def caught_up(view: View) -> Decision | None:
                     status=status,
                     persist=Persist.SOON,
                 )
-    if attempt.direction.name in (Heading.ADVANCING, Heading.STEPPING_BACK):
+    if view.heading in FORWARD:
         return view.act(
             "caught_up",
             "Holding",
@@ -221,7 +221,7 @@ def caught_up(view: View) -> Decision | None:
 def foreign_write(view: View) -> Decision | None:
     """Somebody else wrote the rule and it differs from what was commanded."""
     attempt = view.attempt
-    if attempt is None or view.released or view.heading not in _FORWARD:
+    if attempt is None or view.released or view.heading not in _ONWARD:
         return None
     if attempt.routed_at is None or attempt.rested_at is not None:
         return None

@@ -107,9 +107,7 @@ def blocked(view: View) -> Decision | None:
 def stable_short(view: View) -> Decision | None:
     """Stable has fewer available replicas than its share needs: no weight is raised meanwhile."""
     attempt, target, stable = view.attempt, view.target, view.stable_set
-    if attempt is None or target is None or view.released:
-        return None
-    if attempt.direction.name not in (Heading.ADVANCING, Heading.STEPPING_BACK):
+    if not view.forward or attempt is None or target is None:
         return None
     if attempt.stage.commanded_at is not None or view.now == attempt.stage.entered_at:
         return None
