@@ -143,7 +143,7 @@ class BareCluster:
             self._start("kubelet", programs.kubelet(layout))
             self._finish(images)
             mark("images")
-            manifests.install(self.run, build.gateway_crds())
+            manifests.install(self._run_alive, build.gateway_crds())
             mark("infrastructure")
         self._until(self._gateway_answers, "kube-proxy", 30)
         self._until(self._prometheus_answers, "kube-proxy", 30)
@@ -189,12 +189,19 @@ class BareCluster:
     def _until(self, met: Callable[[], bool], blamed: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not met():
-            for name, process in self.started.items():
-                if process.poll() is not None:
-                    raise BootError(f"{name} ended with {process.returncode}:\n{self._tail(name)}")
+            self._alive()
             if time.monotonic() > until:
                 raise BootError(f"not ready after {seconds:.0f} s:\n{self._tail(blamed)}")
             time.sleep(0.05)
+
+    def _alive(self) -> None:
+        for name, process in self.started.items():
+            if process.poll() is not None:
+                raise BootError(f"{name} ended with {process.returncode}:\n{self._tail(name)}")
+
+    def _run_alive(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        self._alive()
+        return self.run(argv)
 
     def _tail(self, name: str) -> str:
         path = self._log(name)

@@ -26,6 +26,7 @@ from e2e.cluster.build import say
 from e2e.cluster.errors import BedError, BootError, MissingToolError
 
 ENV = "LEADSMAN_BED"
+INTERRUPTED = 130
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 ROOT = Path(__file__).parent.parent.parent
 
@@ -197,25 +198,46 @@ def load(name: str, tar: Path) -> None:
 def run(name: str, argv: Sequence[str], keep_logs: bool = True) -> int:
     """Boots a bed, runs a command inside, ends the bed; the command's exit code.
 
-    The bed's logs stay when asked for, and whenever the command failed.
+    The bed's logs stay when asked for, and whenever the command failed. A boot that fails is told
+    and tried once more: a command that takes an hour must not hang on one program's bad start.
     """
     _possible()
     bare.prepare()
+    signal.signal(signal.SIGTERM, _interrupt)
     with _reserved(name):
-        inner = [sys.executable, "-m", "e2e.cluster", "_run", name, str(Path.cwd()), "--", *argv]
-        # The bed must not outlive this process, however it ends.
-        command = ["setpriv", "--pdeathsig", "KILL", *namespace.unshare_argv(inner)]
-        process = subprocess.Popen(command, cwd=ROOT)
-        (folder(name) / "pid").write_text(str(process.pid))
-        signal.signal(signal.SIGTERM, _interrupt)
-        code = 130
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            say(f"interrupted: ending the bed {name}")
-        finally:
-            down(name, keep_logs=keep_logs or code != 0)
+        code, booted = _run_once(name, argv, keep_logs)
+    if booted or code == INTERRUPTED:
         return code
+    kept = _set_aside(name)
+    say(f"the boot of the bed {name} failed (logs: {kept}); once more")
+    with _reserved(name):
+        return _run_once(name, argv, keep_logs)[0]
+
+
+def _run_once(name: str, argv: Sequence[str], keep_logs: bool) -> tuple[int, bool]:
+    """Exit code, and whether the bed had booted."""
+    inner = [sys.executable, "-m", "e2e.cluster", "_run", name, str(Path.cwd()), "--", *argv]
+    # The bed must not outlive this process, however it ends.
+    command = ["setpriv", "--pdeathsig", "KILL", *namespace.unshare_argv(inner)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    (folder(name) / "pid").write_text(str(process.pid))
+    code, booted = INTERRUPTED, False
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        say(f"interrupted: ending the bed {name}")
+    finally:
+        booted = (folder(name) / "bed.json").exists()
+        down(name, keep_logs=keep_logs or code != 0)
+    return code, booted
+
+
+def _set_aside(name: str) -> Path:
+    """Keeps a failed boot's logs beside the next one's; where they are now."""
+    kept = folder(name).with_name(f"{name}-failed-boot")
+    shutil.rmtree(kept, ignore_errors=True)
+    folder(name).rename(kept)
+    return kept
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from e2e.cluster.errors import BootError
 
 FOLDER = Path(__file__).parent.parent / "manifests"
+SLICE = 10
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
@@ -24,10 +25,14 @@ def apply(run: Run, files: Sequence[Path]) -> None:
 
 
 def wait(run: Run, what: Sequence[str], seconds: float) -> None:
-    """`kubectl wait` for `what`; raises BootError when it is not met in time."""
-    result = run(["kubectl", "wait", f"--timeout={seconds:.0f}s", *what])
-    if result.returncode != 0:
-        raise BootError(f"kubectl wait {' '.join(what)}: {result.stderr.strip()[-800:]}")
+    """`kubectl wait` for `what`; raises BootError when it is not met in time.
+
+    It waits in slices, so that a `run` that raises (a program of the cluster has ended) is heard.
+    """
+    until = time.monotonic() + seconds
+    while (result := run(["kubectl", "wait", f"--timeout={SLICE}s", *what])).returncode != 0:
+        if time.monotonic() > until:
+            raise BootError(f"kubectl wait {' '.join(what)}: {result.stderr.strip()[-800:]}")
 
 
 def wait_for_service_account(run: Run, seconds: float = 30.0) -> None:

@@ -133,8 +133,10 @@ def make_network() -> None:
     _do("ip", "route", "add", "default", "via", "10.78.0.254", "dev", MARKER)
     _sysctl("net/ipv4/ip_forward", "1")
     _sysctl("net/bridge/bridge-nf-call-iptables", "1")
-    # Load generators open many short connections; these are this namespace's own values.
-    _sysctl("net/ipv4/ip_local_port_range", "10240 65000")
+    # Load generators open many short connections; these are this namespace's own values. The range
+    # lies above every port that a program of the node listens on: a client that had got one of
+    # them (10250, say) kept the kubelet from starting.
+    _sysctl("net/ipv4/ip_local_port_range", "11000 65000")
     _sysctl("net/core/somaxconn", "4096")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -155,3 +156,40 @@ def test_the_report_is_found_between_lines_of_progress():
     assert parse_report('progress {"ok": 1}\n{"planned": 2}\n') == {"planned": 2}
     with pytest.raises(BedError, match="refused: outside"):
         parse_report("loadgen: refused: outside\n")
+
+
+def _answers(*codes):
+    left = list(codes)
+
+    def run(argv):
+        return subprocess.CompletedProcess(argv, left.pop(0) if left else 1, "", "not yet")
+
+    return run
+
+
+def test_waiting_for_the_infrastructure_asks_again_until_it_is_there():
+    manifests.wait(_answers(1, 1, 0), ["gateway/gateway"], 60)
+
+
+def test_waiting_for_the_infrastructure_ends_with_what_kubectl_said():
+    with pytest.raises(BootError, match="not yet"):
+        manifests.wait(_answers(), ["gateway/gateway"], 0)
+
+
+def test_a_program_that_has_ended_ends_the_wait_at_once():
+    def run(argv):
+        raise BootError("kubelet ended with 1")
+
+    with pytest.raises(BootError, match="kubelet ended"):
+        manifests.wait(run, ["gateway/gateway"], 3600)
+
+
+def test_no_client_is_given_a_port_that_a_program_of_the_node_listens_on(monkeypatch):
+    values = {}
+    monkeypatch.setattr(namespace, "_do", lambda *argv: None)
+    monkeypatch.setattr(namespace, "_sysctl", values.__setitem__)
+    namespace.make_network()
+    lowest = int(values["net/ipv4/ip_local_port_range"].split()[0])
+    kubelet_proxy_controllers_scheduler = (10248, 10250, 10249, 10256, 10257, 10259)
+    gateway = (8000, 8082)
+    assert lowest > max(*kubelet_proxy_controllers_scheduler, *gateway, programs.API_PORT)
