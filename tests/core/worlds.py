@@ -36,6 +36,8 @@ from leadsman.core.status import (
 from leadsman.guards.judges import Threshold
 from leadsman.guards.windows import Reading, Window
 
+from .chain import check_left_out
+
 NOW = 1_800_000_000.0
 STAGES = (
     Stage("first", 5, 30),
@@ -60,7 +62,8 @@ class World:
     now: float = NOW
 
     def decide(self) -> Decision:
-        """Ask the core."""
+        """Ask the core, and the policies that it leaves out."""
+        check_left_out(self.spec, self.status, self.seen, self.now)
         return decide(self.spec, self.status, self.seen, self.now)
 
     def but(self, **changes: Any) -> World:

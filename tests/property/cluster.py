@@ -35,6 +35,7 @@ from leadsman.runtime.reader import DirectReader
 from leadsman.runtime.reconciler import Reconciler
 from leadsman.runtime.store import OWN, OwnStore
 from leadsman.testing import Behaviour, FakeClock, FakeKube, Killed, from_crd
+from tests.core.chain import ChainChecked
 
 KEY = ("default", "shop")
 ROUTE = Ref(HTTPROUTE, *KEY)
@@ -263,7 +264,13 @@ class Operator:
         self.store = OwnStore()
         self.metrics._subscribed.clear()
         self.reconciler = Reconciler(
-            self.kube, self.clock, self.store, DirectReader(self.kube), self.metrics, self.notes
+            self.kube,
+            self.clock,
+            self.store,
+            DirectReader(self.kube),
+            self.metrics,
+            self.notes,
+            recorder=ChainChecked(),
         )
 
     def read(self) -> None:

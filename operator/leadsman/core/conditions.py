@@ -20,7 +20,13 @@ from leadsman.guards.verdict import Verdict
 READY = frozenset({"Stable", "Promoted"})
 PROGRESS = frozenset({"Progressing", "Holding", "SampleRatioMismatch", "Superseded"})
 
+# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
+_PAUSED, _SHARED = HoldMode.PAUSED, InCluster.SHARED
+_ADVANCING, _BACK, _HANDING_OVER = Heading.ADVANCING, Heading.ROLLING_BACK, Heading.HANDING_OVER
 
+
+_NOT_RECONCILING = ("Reconciling", "False", "Settled", "")
+_NOT_STALLED = ("Stalled", "False", "None", "")
 _SOUND = ("ContractSound", "True", "Sound", "contract and plan can do what they promise")
 
 
@@ -48,38 +54,33 @@ def describe_status(view: View, decision: Decision) -> Status:
 
 
 def _hold_mode(view: View) -> str:
-    if view.spec.hold is HoldMode.PAUSED:
+    if view.spec.hold is _PAUSED:
         return "Paused"
     return "Policy" if view.seen.hold_policy else "Unprotected"
 
 
-def _state(decision: Decision) -> tuple[str, str, str]:
-    """State, reason and message: (ready | progressing | stalled)."""
-    reason, message = decision.why.reason, decision.why.message
-    if reason in READY:
-        return "ready", reason, message
+def _kstatus(decision: Decision) -> tuple[tuple[str, str, str, str], ...]:
+    """Ready, Reconciling and Stalled: exactly one of them is True."""
+    _, reason, message = decision.why
     if reason in PROGRESS:
-        return "progressing", reason, message
-    return "stalled", reason, message
+        return (
+            ("Ready", "False", reason, message),
+            ("Reconciling", "True", reason, message),
+            _NOT_STALLED,
+        )
+    if reason in READY:
+        return (("Ready", "True", reason, message), _NOT_RECONCILING, _NOT_STALLED)
+    return (
+        ("Ready", "False", reason, message),
+        _NOT_RECONCILING,
+        ("Stalled", "True", reason, message),
+    )
 
 
 def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
-    state, reason, message = _state(decision)
     attempt = decision.status.attempt
     wanted: list[tuple[str, str, str, str]] = [
-        ("Ready", "True" if state == "ready" else "False", reason, message),
-        (
-            "Reconciling",
-            "True" if state == "progressing" else "False",
-            reason if state == "progressing" else "Settled",
-            message if state == "progressing" else "",
-        ),
-        (
-            "Stalled",
-            "True" if state == "stalled" else "False",
-            reason if state == "stalled" else "None",
-            message if state == "stalled" else "",
-        ),
+        *_kstatus(decision),
         _available(view),
         _held(view),
     ]
@@ -93,7 +94,7 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
         wanted.append(_sound(view))
     old = view.status.conditions
     generation, now = view.spec.generation, view.now
-    if [one[:4] for one in old] == wanted and all(one.generation == generation for one in old):
+    if [one[:4] for one in old] == wanted and {one.generation for one in old} == {generation}:
         return old
     before = {one.type: one for one in old}
     return tuple(
@@ -133,7 +134,7 @@ def _available(view: View) -> tuple[str, str, str, str]:
 
 
 def _held(view: View) -> tuple[str, str, str, str]:
-    if view.spec.hold is HoldMode.PAUSED:
+    if view.spec.hold is _PAUSED:
         return ("Hold", "True", "Paused", "the Deployment stays paused between releases")
     if view.seen.hold_policy:
         return ("Hold", "True", "Policy", "the admission policy holds each new template back")
@@ -202,7 +203,7 @@ def _in_sync(view: View, decision: Decision) -> tuple[str, str, str, str]:
 
 def _pinned(view: View) -> tuple[str, str, str, str]:
     kind = "InClusterPinned"
-    if view.spec.in_cluster is InCluster.SHARED:
+    if view.spec.in_cluster is _SHARED:
         return (kind, "False", "Shared", "callers past the router meet both versions, as asked")
     services = view.seen.services
     taken = [one for one in services if one.apply_owner and not one.pinned_to]
@@ -244,11 +245,11 @@ def _display(view: View, decision: Decision) -> Display:
     else:
         passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
     heading, stage = attempt.direction.name, attempt.stage
-    if heading is Heading.ROLLING_BACK:
+    if heading is _BACK:
         state = "RollingBack"
-    elif heading is Heading.HANDING_OVER:
+    elif heading is _HANDING_OVER:
         state = "HandingOver"
-    due = stage.due_at if heading is Heading.ADVANCING else None
+    due = stage.due_at if heading is _ADVANCING else None
     minute = None if due is None else int(due // 60)
     return _shown(
         state,

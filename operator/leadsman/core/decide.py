@@ -12,6 +12,7 @@ from collections.abc import Callable
 from leadsman.core.conditions import describe_status
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.observation import Observation
+from leadsman.core.phases import Phase, phase_of
 from leadsman.core.policies import (
     adopting,
     falling_back,
@@ -30,51 +31,62 @@ from leadsman.core.view import View
 
 Policy = Callable[[View], Decision | None]
 
-CHAIN: tuple[Policy, ...] = (
+REST, BACK, RELEASED = {Phase.REST}, {Phase.ROLLING_BACK}, {Phase.RELEASED}
+SHIFTING, MEASURING, HANDING_OVER = {Phase.SHIFTING}, {Phase.MEASURING}, {Phase.HANDING_OVER}
+FORWARD = SHIFTING | MEASURING
+ONWARD = FORWARD | HANDING_OVER
+ALWAYS = set(Phase)
+
+CHAIN: tuple[tuple[Policy, set[Phase]], ...] = (
     # lowering waits for nothing
-    falling_back.traffic_off,
-    falling_back.breach,
+    (falling_back.traffic_off, BACK),
+    (falling_back.breach, ONWARD),
     # half a picture stops here
-    holding.unread,
-    holding.stray_set,
+    (holding.unread, ALWAYS),
+    (holding.stray_set, ALWAYS),
     # after the release there is only forward
-    handing_over.reclaim,
-    handing_over.settle_down,
+    (handing_over.reclaim, RELEASED),
+    (handing_over.settle_down, RELEASED),
     # somebody older has the target or the route: hands off
-    holding.conflicted,
+    (holding.conflicted, REST),
     # giving back, learning
-    adopting.give_back,
-    adopting.finalize,
-    managing.keep_route,
-    adopting.adopt,
+    (adopting.give_back, REST),
+    (adopting.finalize, ALWAYS),
+    (managing.keep_route, ALWAYS - BACK),
+    (adopting.adopt, REST),
     # what somebody wrote, or we did before a restart
-    falling_back.own_write_found,
-    falling_back.caught_up,
-    falling_back.foreign_write,
-    falling_back.canary_thin,
+    (falling_back.own_write_found, ONWARD),
+    (falling_back.caught_up, FORWARD),
+    (falling_back.foreign_write, ONWARD),
+    (falling_back.canary_thin, ONWARD),
     # the hold
-    holding.keep_hold,
-    unwinding.unwind,
-    adopting.rest_hold,
+    (holding.keep_hold, ALWAYS - RELEASED),
+    (unwinding.unwind, BACK),
+    (adopting.rest_hold, REST),
     # going on, as far as nothing is in the way
-    holding.blocked,
-    adopting.rest_arms,
-    opening.begin,
-    opening.terms_recorded,
-    opening.put_arms,
-    opening.route_on_stable,
-    opening.pin,
-    opening.put_canary,
-    shifting.capacity,
-    shifting.prepare,
-    shifting.step_back,
-    holding.stable_short,
-    shifting.raise_weight,
-    restarting.restarting,
-    shifting.arrival,
-    measuring.measure,
-    measuring.advance,
-    handing_over.hand_over,
+    (holding.blocked, REST | ONWARD),
+    (adopting.rest_arms, REST),
+    (opening.begin, REST),
+    (opening.terms_recorded, FORWARD),
+    (opening.put_arms, FORWARD),
+    (opening.route_on_stable, SHIFTING),
+    (opening.pin, FORWARD),
+    (opening.put_canary, FORWARD),
+    (shifting.capacity, FORWARD),
+    (shifting.prepare, FORWARD),
+    (shifting.step_back, FORWARD),
+    (holding.stable_short, SHIFTING),
+    (shifting.raise_weight, SHIFTING),
+    (restarting.restarting, FORWARD),
+    (shifting.arrival, SHIFTING),
+    (measuring.measure, FORWARD),
+    (measuring.advance, FORWARD),
+    (handing_over.hand_over, HANDING_OVER),
+)
+"""The policies in their order, each with the phases in which it can have an answer."""
+
+_IN_PHASE = tuple(
+    tuple(policy for policy, phases in CHAIN if phase in phases) for phase in sorted(Phase)
 )
 
 
@@ -86,7 +98,7 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
     """
     view = View(spec, status, seen, now)
     decision: Decision | None = None
-    for policy in CHAIN:
+    for policy in _IN_PHASE[phase_of(view)]:
         decision = policy(view)
         if decision is not None:
             break

@@ -20,7 +20,6 @@ from leadsman.core.observation import (
     Owner,
     ReplicaSet,
     Role,
-    Rule,
     Target,
 )
 from leadsman.core.spec import Contract, Plan, RolloutSpec, Stage, Strategy
@@ -55,6 +54,14 @@ class once(Generic[T]):  # noqa: N801 (reads as a decorator, like property)
 FORWARD = (Heading.ADVANCING, Heading.STEPPING_BACK)
 NO_PLAN = Plan(stages=())
 NO_CONTRACT = Contract()
+NO_STAGE = Stage("none", 0)
+# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
+_ARMS, _CANARY, _ROLLOUT, _HANDING_OVER = (
+    Form.ARMS,
+    Role.CANARY,
+    Owner.ROLLOUT,
+    Heading.HANDING_OVER,
+)
 
 
 class View:
@@ -72,34 +79,48 @@ class View:
         self.plan = terms.plan if terms is not None else NO_PLAN
         self.contract = terms.contract if terms is not None else NO_CONTRACT
         attempt = status.attempt
-        # Nearly every policy asks for these: plain attributes, not worked out at first use.
+        # What nearly every pass asks for: plain attributes, worked out here, because a property
+        # that is worked out at its first use costs several times as much.
         self.heading: Heading | None = None if attempt is None else attempt.direction.name
         """Where the attempt goes, None at rest."""
         self.released = attempt is not None and attempt.released_at is not None
         """The canary's set was given to the Deployment."""
         self.forward = not self.released and self.heading in FORWARD
         """An attempt goes through its stages: neither falling back nor handing over."""
+        self.stages = self._stages()
+        """The plan's stages; `Immediate` has one, at full weight."""
+        self.stage = self._stage()
+        """The stage that the attempt is in (a harmless one when there is none)."""
+        self._see_versions()
+        self._see_traffic()
 
     # --- the versions -----------------------------------------------------------------------
 
-    @once
-    def lost_target(self) -> bool:
+    def _see_versions(self) -> None:
+        stable, attempt, target = self.status.stable, self.attempt, self.target
+        self.lost_target = stable is not None and (target is None or target.uid != stable.uid)
         """The Deployment that the remembered stable version belongs to is gone or another one."""
-        stable, target = self.status.stable, self.target
-        if stable is None:
-            return False
-        return target is None or target.uid != stable.uid
-
-    @once
-    def stable_set(self) -> ReplicaSet | None:
+        self.stable_set: ReplicaSet | None = None
         """The ReplicaSet that serves."""
-        stable = self.status.stable
-        return None if stable is None else self._set(stable.revision)
-
-    @once
-    def canary_set(self) -> ReplicaSet | None:
+        self.canary_set: ReplicaSet | None = None
         """The attempt's ReplicaSet, whoever controls it now."""
-        return None if self.attempt is None else self._set(self.attempt.revision)
+        self.revisions: tuple[str, ...] = ()
+        """The revisions that a pin of ours can name: a user's selector never names one."""
+        self.at_stable = False
+        """The Deployment's template is the stable version's."""
+        self.at_attempt = False
+        """The Deployment's template is the attempt's."""
+        if stable is not None:
+            one = self.stable_set = self._set(stable.revision)
+            self.revisions = (stable.revision,)
+            if target is not None:
+                self.at_stable = target.template == stable.template if one is None else one.matches
+        if attempt is not None:
+            one = self.canary_set = self._set(attempt.revision)
+            self.revisions += (attempt.revision,)
+            if target is not None:
+                same = target.template == attempt.template if one is None else one.matches
+                self.at_attempt = same
 
     def _set(self, revision: str) -> ReplicaSet | None:
         for one in self.seen.sets:
@@ -114,59 +135,32 @@ class View:
         return min(same, key=lambda one: (one.created_at, one.name)) if same else None
 
     @once
-    def at_stable(self) -> bool:
-        """The Deployment's template is the stable version's."""
-        stable, target = self.status.stable, self.target
-        if stable is None or target is None:
-            return False
-        if self.stable_set is not None:
-            return self.stable_set.matches
-        return target.template == stable.template
-
-    @once
-    def at_attempt(self) -> bool:
-        """The Deployment's template is the attempt's."""
-        attempt, target = self.attempt, self.target
-        if attempt is None or target is None:
-            return False
-        if self.canary_set is not None:
-            return self.canary_set.matches
-        return target.template == attempt.template
-
-    @once
     def at_refused(self) -> bool:
         """The Deployment's template is the refused one."""
         refused, target = self.status.refused, self.target
         return refused is not None and target is not None and target.template == refused.template
 
-    @once
-    def revisions(self) -> tuple[str, ...]:
-        """The revisions that a pin of ours can name: a user's selector never names one."""
-        names = (self.status.stable, self.attempt)
-        return tuple(one.revision for one in names if one is not None)
-
     # --- the attempt ------------------------------------------------------------------------
 
-    @once
-    def stages(self) -> tuple[Stage, ...]:
-        """The plan's stages; `Immediate` has one, at full weight."""
+    def _stages(self) -> tuple[Stage, ...]:
         stages = self.plan.stages
         if self.plan.strategy is Strategy.IMMEDIATE:
             return stages[-1:] or (Stage("full", 100),)
         return stages
 
-    @once
-    def stage(self) -> Stage:
-        """The stage that the attempt is in (a harmless one when there is none)."""
-        if self.attempt is None or not self.stages:
-            return Stage("none", 0)
-        return self.stages[min(self.attempt.stage.index, len(self.stages) - 1)]
+    def _stage(self) -> Stage:
+        attempt, stages = self.attempt, self.stages
+        if attempt is None or not stages:
+            return NO_STAGE
+        index = attempt.stage.index
+        return stages[index if index < len(stages) else -1]
 
     def needed(self, weight: int, replicas: int, stage: Stage | None = None) -> int:
         """Canary replicas that `weight` percent of `replicas` needs, at least one."""
-        replicas = self.counted(replicas)
         if stage is not None and stage.replicas is not None and weight < 100:
             return max(1, stage.replicas)
+        if self.seen.autoscaler:
+            replicas = self.counted(replicas)
         return max(1, -(-weight * replicas // 100)) if replicas else 0
 
     def counted(self, replicas: int) -> int:
@@ -182,15 +176,33 @@ class View:
 
     # --- traffic ----------------------------------------------------------------------------
 
-    @once
-    def armed(self) -> tuple[Rule, ...]:
+    def _see_traffic(self) -> None:
+        armed, top = [], 0
+        for rule in self.seen.rules:
+            if rule.form is _ARMS:
+                armed.append(rule)
+                if rule.canary > top:
+                    top = rule.canary
+        self.armed = tuple(armed)
         """The rules that name the arms."""
-        return tuple([rule for rule in self.seen.rules if rule.form is Form.ARMS])
-
-    @once
-    def top(self) -> int:
+        self.top = top
         """The canary's highest weight on any rule."""
-        return max([rule.canary for rule in self.armed], default=0)
+        stable = canary = -1
+        stables, canaries = 0, 0
+        for arm in self.seen.arms:
+            if arm.role is _CANARY:
+                canaries += 1
+                if arm.ready < canary or canary < 0:
+                    canary = arm.ready
+            else:
+                stables += 1
+                if arm.ready < stable or stable < 0:
+                    stable = arm.ready
+        wanted = len(self.seen.services)
+        self.ready_stable = stable if stables == wanted > 0 else 0
+        """Ready endpoints of the weakest stable arm, 0 when one is missing."""
+        self.ready_canary = canary if canaries == wanted > 0 else 0
+        """Ready endpoints of the weakest canary arm, 0 when one is missing."""
 
     @once
     def low(self) -> int:
@@ -224,24 +236,6 @@ class View:
                 return arm
         return None
 
-    def ready(self, role: Role) -> int:
-        """Ready endpoints of the weaker arm of that role, 0 when one is missing."""
-        return self._ready[0] if role is Role.STABLE else self._ready[1]
-
-    @once
-    def _ready(self) -> tuple[int, int]:
-        """The stable role's and the canary role's ready endpoints."""
-        stable: list[int] = []
-        canary: list[int] = []
-        canary_role = Role.CANARY
-        for arm in self.seen.arms:
-            (canary if arm.role is canary_role else stable).append(arm.ready)
-        wanted = len(self.seen.services)
-        return (
-            min(stable) if stable and len(stable) == wanted else 0,
-            min(canary) if canary and len(canary) == wanted else 0,
-        )
-
     @once
     def canary_since(self) -> float:
         """When the last of the canary's endpoints joined, Unix seconds; 0 when there is none."""
@@ -255,12 +249,9 @@ class View:
         if attempt is None:
             return ()
         revision = attempt.revision
+        faults = OWN_FAULTS
         return tuple(
-            [
-                pod.name
-                for pod in self.seen.pods
-                if pod.revision == revision and pod.fault in OWN_FAULTS
-            ]
+            [pod.name for pod in self.seen.pods if pod.fault in faults and pod.revision == revision]
         )
 
     @once
@@ -345,7 +336,7 @@ class View:
         attempt, guards = self.attempt, self.evidence.guards
         if attempt is None or not guards or guards is attempt.guards:
             return self.status
-        return self.with_attempt(guards=guards)
+        return changed(self.status, attempt=changed(attempt, guards=guards))
 
     def heading_for(self, name: Heading, reason: str = "", message: str = "") -> Direction:
         """A direction taken now."""
@@ -374,14 +365,14 @@ def need_of(view: View, attempt: Attempt, target: Target, canary: ReplicaSet) ->
     the stage's own `replicas` say: it is about to be the Deployment.
     """
     needed = view.needed(view.stage.weight, target.replicas, view.stage)
-    if attempt.direction.name is Heading.HANDING_OVER:
+    if attempt.direction.name is _HANDING_OVER:
         needed = target.replicas
     most = needed
     following = attempt.stage.index + 1
     if following < len(view.stages):
         stage = view.stages[following]
         most = max(needed, view.needed(stage.weight, target.replicas, stage))
-    return Need(needed, most, canary.replicas, canary.available, view.ready(Role.CANARY))
+    return Need(needed, most, canary.replicas, canary.available, view.ready_canary)
 
 
 def fresh_stage(view: View, index: int) -> StageStatus:
@@ -396,4 +387,4 @@ def fresh_stage(view: View, index: int) -> StageStatus:
 
 def owned(one: ReplicaSet | None) -> bool:
     """The set is controlled by the Rollout."""
-    return one is not None and one.owner is Owner.ROLLOUT
+    return one is not None and one.owner is _ROLLOUT

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, log
 
 from leadsman.core.exhibits import exposure
-from leadsman.core.observation import Fault, Role
+from leadsman.core.observation import Fault
 from leadsman.core.spec import Absence, OnInconclusive
 from leadsman.core.status import GuardStatus, Heading
 from leadsman.core.view import View, need_of, owned
@@ -155,9 +155,12 @@ def deadline_passed(view: View) -> Breach | None:
 
 def blind_too_long(view: View) -> Breach | None:
     """The contract asks for a rollback when data or traffic are missing for so long."""
+    evidence = view.evidence
+    if evidence.no_data_since is None and evidence.no_traffic_since is None:
+        return None
     rules = (
-        (view.contract.no_data, view.evidence.no_data_since, "no data"),
-        (view.contract.no_traffic, view.evidence.no_traffic_since, "no traffic"),
+        (view.contract.no_data, evidence.no_data_since, "no data"),
+        (view.contract.no_traffic, evidence.no_traffic_since, "no traffic"),
     )
     for rule, since, what in rules:
         if rule.action is Absence.ROLLBACK and since is not None and view.now >= since + rule.after:
@@ -231,7 +234,7 @@ def stable_carries(view: View) -> bool:
         for pod in view.seen.pods
         if pod.revision == stable.revision and pod.ready and not pod.deleting
     )
-    return min(staying, stable.available, view.ready(Role.STABLE)) >= target.replicas
+    return min(staying, stable.available, view.ready_stable) >= target.replicas
 
 
 def unforced(view: View) -> Breach | None:

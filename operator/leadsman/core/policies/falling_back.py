@@ -12,7 +12,7 @@ from dataclasses import replace
 from leadsman.core.actions import Emit, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.exhibits import exhibited
-from leadsman.core.observation import Form, Role, Rule
+from leadsman.core.observation import Form, Rule
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
 from leadsman.core.policies.holding import rolling_update
 from leadsman.core.status import Attempt, Direction, Heading, Original, Status
@@ -25,12 +25,14 @@ ROUTE_WRITES = 3
 """At most this many of our route writes answer others in one attempt, the rollback's included."""
 
 _ONWARD = (*FORWARD, Heading.HANDING_OVER)
+# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
+_ARMS, _REST, _BACK = Form.ARMS, Form.REST, Heading.ROLLING_BACK
 
 
 def traffic_off(view: View) -> Decision | None:
     """Rolling back and the route still gives the canary weight: weight 0, alone, at once."""
     attempt = view.attempt
-    if attempt is None or attempt.direction.name is not Heading.ROLLING_BACK or view.released:
+    if attempt is None or attempt.direction.name is not _BACK or view.released:
         return None
     if view.top == 0 or attempt.direction.reason in LOST_TARGET:
         return None
@@ -95,7 +97,7 @@ def roll_back(view: View, found: Breach) -> Decision:
 
 
 def _no_healthy_arm(view: View) -> bool:
-    return view.ready(Role.STABLE) == 0 and view.ready(Role.CANARY) > 0
+    return view.ready_stable == 0 and view.ready_canary > 0
 
 
 def _no_arm(view: View) -> Decision:
@@ -116,13 +118,13 @@ def canary_thin(view: View) -> Decision | None:
     attempt, target = view.attempt, view.target
     if attempt is None or target is None or view.released or view.top == 0:
         return None
-    if attempt.direction.name is Heading.ROLLING_BACK or attempt.base_replicas == 0:
+    if attempt.direction.name is _BACK or attempt.base_replicas == 0:
         return None
     base = view.counted(min(attempt.base_replicas, target.replicas) or attempt.base_replicas)
-    ready = view.ready(Role.CANARY)
+    ready = view.ready_canary
     if ready >= view.needed(view.top, base) or _stage_needs_no_more(view):
         return None
-    stable = view.ready(Role.STABLE)
+    stable = view.ready_stable
     # By its own strength, or by its part of all ready pods when stable is weak as well.
     share = min(view.top, max(100 * ready // base, 100 * ready // max(1, ready + stable)))
     if share >= view.top:
@@ -158,7 +160,7 @@ def canary_thin(view: View) -> Decision | None:
 def _stage_needs_no_more(view: View) -> bool:
     """The plan asked for fewer pods than the weight's share, and these are ready."""
     asked = view.stage.replicas
-    return asked is not None and view.top < 100 and view.ready(Role.CANARY) >= asked
+    return asked is not None and view.top < 100 and view.ready_canary >= asked
 
 
 def own_write_found(view: View) -> Decision | None:
@@ -226,10 +228,10 @@ def foreign_write(view: View) -> Decision | None:
     if attempt.routed_at is None or attempt.rested_at is not None:
         return None
     for rule in view.seen.rules:
-        if rule.form is Form.REST and view.heading is Heading.HANDING_OVER and rolling_update(view):
+        if rule.form is _REST and view.heading is Heading.HANDING_OVER and rolling_update(view):
             continue
-        off = rule.form is not Form.ARMS or rule.canary != attempt.weight
-        if not off or (rule.ours and rule.form is Form.ARMS):
+        off = rule.form is not _ARMS or rule.canary != attempt.weight
+        if not off or (rule.ours and rule.form is _ARMS):
             continue
         who = rule.writer or "somebody"
         where = f"{rule.kind} {rule.route}"

@@ -240,7 +240,7 @@ def _weights_to_rest(view: View, attempt: Attempt) -> Decision:
     if moving is not None:
         return moving
     if view.top > 0:
-        if view.ready(Role.STABLE) < max(1, view.ready(Role.CANARY)):
+        if view.ready_stable < max(1, view.ready_canary):
             return view.wait(
                 "hand_over",
                 "Progressing",

@@ -94,11 +94,11 @@ def _canary_away(view: View, attempt: Attempt) -> Decision | None:
             f"{view.canary_pods_left} canary pods are leaving",
             until=view.now + 5,
         )
-    if view.ready(Role.CANARY):
+    if view.ready_canary:
         return view.wait(
             "unwind",
             "Progressing",
-            f"{view.ready(Role.CANARY)} endpoints of the canary are still listed",
+            f"{view.ready_canary} endpoints of the canary are still listed",
             until=view.now + 5,
         )
     if canary is not None and owned(canary) and attempt.took_over and not canary.deleting:
