@@ -22,7 +22,7 @@ from leadsman.runtime.sampling.budget import Budget
 from leadsman.runtime.sampling.directory import Directory
 from leadsman.runtime.sampling.evidence import Tally
 from leadsman.runtime.sampling.expressions import Sums, values_of
-from leadsman.runtime.sampling.phases import Phases
+from leadsman.runtime.sampling.phases import Phases, Seen
 from leadsman.runtime.sampling.plan import SERIES, Query, bounds_selector, queries_of
 
 _BLIND_POLL = 1.0
@@ -148,7 +148,7 @@ class Group:
         began = self._clock.now()
         self._last_poll = self._clock.monotonic()
         self._polls += 1
-        seen: dict[str, set[float]] = {}
+        seen: list[Seen] = []
         asking: list[asyncio.Task[str]] = []
         async with asyncio.TaskGroup() as tasks:
             for query in self.queries:
@@ -156,14 +156,13 @@ class Group:
                 if wait > _CLOSE:
                     await self._clock.sleep(wait)
                 asking.append(tasks.create_task(self._ask(query, seen)))
-        times = {name: sorted(found) for name, found in seen.items()}
-        self.phases.polled(began, self._clock.now(), times)
+        self.phases.polled(began, self._clock.now(), seen)
         self._forget(self._clock.now())
         if any(task.result() == "TooLarge" for task in asking):
             self._ask_for_less()
         await self._look_for_bounds()
 
-    async def _ask(self, query: Query, seen: dict[str, set[float]]) -> str:
+    async def _ask(self, query: Query, seen: list[Seen]) -> str:
         """Ask one query and feed its answer; the sample times go to `seen`."""
         asked = self._clock.now()
         margin = 2 * self.phases.interval + 0.5
@@ -176,8 +175,7 @@ class Group:
             series = taken_apart(answer.series, query.bounds)
         if query.speaks:
             _note(query, answer, asked)
-        for target, times in self._feed(series, self._clock.now()).items():
-            seen.setdefault(target, set()).update(times)
+        seen.append((asked, self._feed(series, self._clock.now())))
         self._after(query.tallies)
         return answer.error
 

@@ -6,13 +6,20 @@ sample's time (the server's clock) to the first poll that saw it (ours; so a dif
 clocks is learned with it). The delay follows a simple rule that settles where about nine polls in
 ten find the new sample at once: a bit shorter after each hit, more after each miss. A missed poll
 is repeated soon, in growing steps. With more phases than polls the polls are spread evenly instead.
+
+A large family's poll is several queries over a second or more. When a sample becomes readable in
+the middle of it, the first answers are a scrape behind the last ones; they would be in every poll,
+so such a poll counts as missed, and the next ones begin when the first answer saw the sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+Seen = tuple[float, Mapping[str, Iterable[float]]]
+"""One answer: when it was asked for, and the sample times of each target."""
 
 UNKNOWN_INTERVAL = 15.0
 AGAIN = (0.0, 0.04, 0.12, 0.28, 0.6, 1.2)
@@ -59,11 +66,18 @@ class Phases:
             return True
         return self._clusters() <= max(1.0, polls_per_second * self.interval - 0.5)
 
-    def polled(self, asked: float, received: float, seen: Mapping[str, Iterable[float]]) -> None:
-        """Learn from one answer: the sample times of each target, oldest first."""
+    def polled(self, asked: float, received: float, answers: Sequence[Seen]) -> None:
+        """Learn from the answers of one poll that lasted from `asked` to `received`."""
         self._asked = asked
-        for name, times in seen.items():
-            self._learn(name, list(times), asked, received)
+        seen: dict[str, list[tuple[float, list[float]]]] = {}
+        for at, targets in answers:
+            for name, times in targets.items():
+                if found := sorted(times):
+                    seen.setdefault(name, []).append((at, found))
+        for name, told in seen.items():
+            if not self._straddled(name, told):
+                together = sorted({time for _, times in told for time in times})
+                self._learn(name, together, asked, received)
         for name, target in list(self._targets.items()):
             if asked - target.last - self._delay > _FORGET * target.interval + 1:
                 del self._targets[name]
@@ -79,6 +93,29 @@ class Phases:
         dues = sorted(self._due(target) for target in self._targets.values())
         together = [due for due in dues if due <= dues[0] + _GROUP]
         return max(now, together[-1])
+
+    def _straddled(self, name: str, told: list[tuple[float, list[float]]]) -> bool:
+        """Note that some answers saw a new sample and others, asked before, did not; else False.
+
+        Once only: what is behind in the repeated poll as well has ended.
+        """
+        target = self._targets.get(name)
+        newest = max(times[-1] for _, times in told)
+        if target is None or target.tries or newest <= target.last:
+            return False
+        oldest = newest - 1.5 * target.interval
+        behind = [(at, times[-1]) for at, times in told if oldest < times[-1] < newest]
+        if not behind:
+            return False
+        last = max(at for at, _ in behind)
+        readable = min(
+            (at for at, times in told if times[-1] == newest and at > last), default=last
+        )
+        self._delay = max(self._delay, readable - newest)
+        self._step = _COARSEST
+        target.last = max(target.last, min(time for _, time in behind))
+        target.tries = 1
+        return True
 
     def _learn(self, name: str, times: list[float], asked: float, received: float) -> None:
         if not times:
