@@ -5,7 +5,10 @@ operator's own part of it), and the user requests that failed.
 
 Nobody can know of an exit before the kubelet or the metrics tell it. The kubelet looks at processes
 once a second and at readiness once a second, so the application says that it is not ready at its
-first failed probe (`failureThreshold: 1`); exits are spread evenly over the second.
+first failed probe (`failureThreshold: 1`); exits are spread evenly over the second. The second look
+is hardly a help: the kubelet sets the probe's clock anew when it has seen a container run, so both
+looks come at the same moments, and an exit is known after half a second on average, after 0.95 s
+in one case of twenty.
 
 Traefik takes at most one change of its providers in `providersThrottleDuration`, 2 s if nobody says
 otherwise: the endpoints that vanish are such a change, and the weight 0 that follows at once waits

@@ -80,7 +80,7 @@ def phases(workers: int) -> dict[str, list[str]]:
 
 def run_phase(argv: Sequence[str], totals: Totals) -> int:
     """Runs pytest, shows its output as it comes, and counts; its exit code."""
-    command = [sys.executable, "-m", "pytest", "-q", *argv]
+    command = [sys.executable, "-m", "pytest", "-q", "--durations=12", "--durations-min=20", *argv]
     closing = ""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -190,6 +190,17 @@ class Metrics:
     clock: FakeClock
     bad: set[str]
     mode: str = "good"
+    good_until: float = 0.0
+
+    def turn(self, mode: str) -> None:
+        """Another mode from now on."""
+        if self.mode == "good":
+            self.good_until = self.clock.now()
+        self.mode = mode
+
+    def last_good(self) -> float:
+        """When there was good data last."""
+        return self.clock.now() if self.mode == "good" else self.good_until
 
     def __post_init__(self) -> None:
         self._subscribed: dict[Any, tuple[tuple[GuardSpec, ...], Any, float]] = {}
@@ -409,10 +420,16 @@ class Lab:
         return left
 
     def assert_given_back(self) -> None:
-        """I11: route, Services and sets are the user's own again."""
+        """I11: route, Services and sets are the user's own again, and nothing is held in vain."""
         assert self.rules() == self.route_at_rest
         assert self.kube.peek(STABLE_SHOP)["spec"] == self.service_at_rest
         assert self.leftovers() == []
+        lro, live = self.kube.peek(LRO), self.kube.peek(TARGET)
+        assert lro is None or "deletionTimestamp" not in lro["metadata"], "deleted, and still there"
+        if live is not None:
+            kept = lro is not None and lro["spec"].get("hold") == "Paused"
+            held = kept or bool(self.status().get("refused"))
+            assert bool(live["spec"].get("paused")) == held, f"paused: {not held}"
 
 
 def crashing(pods: str) -> Behaviour:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from leadsman.api.types import parse_duration
+from leadsman.core.status import Attempt, Heading, Status
 from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD
 
-from .cluster import TARGET, Lab
-
-STAGES = (25, 100)
+from .cluster import KEY, LRO, TARGET, Lab
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Oracle:
     lab: Lab
     violations: list[str] = field(default_factory=list)
     commanded: list[int] = field(default_factory=list)
+    opened: dict[tuple[str, int], float] = field(default_factory=dict)
+    """When each weight was first given to the canary, by attempt."""
 
     def note(self, law: str, message: str) -> None:
         """Keep a violation."""
@@ -57,26 +59,71 @@ class Oracle:
 
     def _raised(self, weight: int) -> None:
         """I1 and I2: never above the approved stage, and the pods are there first."""
-        status = self.lab.status()
-        attempt = status.get("attempt") or {}
-        direction = (attempt.get("direction") or {}).get("name")
-        if direction == "RollingBack":
-            self.note("I1", f"raised to {weight} while rolling back")
-        index = (attempt.get("stage") or {}).get("index", 0)
-        approved = STAGES[min(index + 1, len(STAGES) - 1)]
-        if weight > approved:
-            self.note("I1", f"{weight} % above the stage ({approved} %)")
-        revision = attempt.get("revision", "")
-        ready = 0
-        for pod in self.lab.kube.peek_all(POD, "default"):
-            conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
-            mine = pod["metadata"]["labels"].get("pod-template-hash") == revision
-            ready += mine and conditions.get("Ready") == "True"
+        attempt = self._remembered().attempt
+        if attempt is None:
+            self.note("I1", f"raised to {weight} without an attempt")
+            return
+        self._i1(weight, attempt)
+        self.opened.setdefault((attempt.id, weight), self.lab.clock.now())
+        ready = self._ready(attempt.revision)
         replicas = (self.lab.kube.peek(TARGET) or {"spec": {"replicas": 0}})["spec"]["replicas"]
         if ready < max(
             1, min(ceil(weight * replicas / 100), ceil(weight * self.lab.smallest / 100))
         ):
             self.note("I2", f"raised to {weight} % with {ready} ready pods of {replicas} replicas")
+
+    def _ready(self, revision: str) -> int:
+        """Ready pods of a revision."""
+        ready = 0
+        for pod in self.lab.kube.peek_all(POD, "default"):
+            conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+            mine = pod["metadata"]["labels"].get("pod-template-hash") == revision
+            ready += mine and conditions.get("Ready") == "True"
+        return ready
+
+    def _i1(self, weight: int, attempt: Attempt) -> None:
+        """The stage that the operator remembers allows it, and the one before had its time."""
+        if attempt.direction.name is Heading.ROLLING_BACK:
+            self.note("I1", f"raised to {weight} while rolling back")
+        plan = self.lab.kube.peek(LRO)["spec"]["plan"]
+        index = attempt.stage.index
+        approved = plan["stages"][index]["weight"]
+        if weight > approved:
+            self.note("I1", f"{weight} % above stage {index} ({approved} %)")
+        if index == 0:
+            return
+        before = plan["stages"][index - 1]
+        if weight <= before["weight"]:
+            return
+        since = self.opened.get((attempt.id, before["weight"]))
+        least = parse_duration(plan["settle"]) + parse_duration(before["hold"])
+        if since is None or self.lab.clock.now() < since + least - 0.01:
+            self.note("I1", f"raised to {weight} though {before['weight']} % is open since {since}")
+        elif self.lab.metrics.last_good() < since + least - 0.01:
+            self.note("I7", f"raised to {weight} though the guards were blind at the hold's end")
+
+    def passed(self) -> None:
+        """I9: after a pass that nothing disturbed, a reason to lower the weight has lowered it."""
+        lab, memory = self.lab, self.lab.operator.reconciler._memory.get(KEY)
+        status = self._remembered()
+        attempt = status.attempt
+        if memory is None or attempt is None or status.stable is None or lab.weight() == 0:
+            return
+        if memory.failures or memory.conflicts or attempt.released_at is not None:
+            return
+        if attempt.direction.name is Heading.ROLLING_BACK:
+            if self._ready(status.stable.revision):
+                self.note("I9", f"rolling back with {lab.weight()} % on the canary")
+            return
+        for reading in lab.metrics.readings(KEY):
+            newest = reading.canary[-1] if reading.canary else None
+            if newest is not None and newest.total >= 20 and newest.bad > 0.05 * newest.total:
+                self.note("I9", f"{newest.bad} of {newest.total} fail, and it goes on")
+
+    def _remembered(self) -> Status:
+        """What the operator has decided last, written or not."""
+        memory = self.lab.operator.reconciler._memory.get(KEY)
+        return memory.status if memory is not None and memory.status is not None else Status()
 
     def check(self) -> None:
         """Fail with everything that was violated."""

@@ -166,17 +166,20 @@ def row(place: Place) -> list[Step]:
     return out
 
 
-def main() -> int:
-    """Compare both places, step by step."""
-    namespace = "scripts-field-owners"
+def real_row(namespace: str) -> list[Step]:
+    """The steps on the cluster that kubectl knows, in a namespace made for them."""
     subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
     try:
-        real = row(ByKubectl(namespace))
+        return row(ByKubectl(namespace))
     finally:
         gone = ["kubectl", "delete", "namespace", namespace, "--wait=false"]
         subprocess.run(gone, check=True, capture_output=True)
+
+
+def main() -> int:
+    """Compare both places, step by step."""
     differing = 0
-    for found, expected in zip(real, row(InMemory()), strict=True):
+    for found, expected in zip(real_row("scripts-field-owners"), row(InMemory()), strict=True):
         same = found == expected
         differing += not same
         sys.stdout.write(f"{'same     ' if same else 'DIFFERENT'} {json.dumps(found)}\n")

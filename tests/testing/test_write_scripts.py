@@ -1,7 +1,8 @@
 """The cluster in memory ends each write script as a real Kubernetes 1.36.3 did.
 
 `write_scripts_real.json` holds the endings of the real cluster (bare test bed), where
-`python -m tests.testing.write_scripts` found each of them equal.
+`python -m tests.testing.write_scripts` found each of them equal; `e2e/test_write_scripts_real.py`
+compares with the cluster at hand.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from leadsman.guards.ratios import settings_of
 class Line:
     """One guard in one stage: weight in percent, times in minutes, ratios in units of stable's.
 
+    `design`: the ratio that is asked for, the contract's or the least beyond the guard's tolerance;
     `detectable`: the smallest ratio that the hold can show, None if none; `minutes`: until the
     design ratio is shown, None if never.
     """
@@ -36,6 +37,7 @@ class Line:
     stage: str
     weight: int
     hold: float
+    design: float
     detectable: float | None
     minutes: float | None
     enough: bool
@@ -54,19 +56,29 @@ def work_out(loaded: Loaded, rps: float, errors: float, slow: float) -> list[Lin
             share = stage.weight / 100
             hold = stage.hold / 60
             ratio = plannable_ratio(settings, rps, base, share, hold)
-            minutes = minutes_to_detect(settings, contract.design_ratio, rps, base, share)
+            minutes = minutes_to_detect(settings, settings.design_ratio, rps, base, share)
             found.append(
                 Line(
                     guard.name,
                     stage.name,
                     stage.weight,
                     hold,
+                    settings.design_ratio,
                     ratio,
                     minutes if isfinite(minutes) else None,
                     minutes <= hold,
                 )
             )
     return found
+
+
+def evidence_of(lines: list[Line]) -> dict[str, float]:
+    """The part of the evidence that the design ratio needs, by guard: what all holds give."""
+    parts: dict[str, float] = {}
+    for line in lines:
+        gained = line.hold / line.minutes if line.minutes else 0.0
+        parts[line.guard] = parts.get(line.guard, 0.0) + gained
+    return parts
 
 
 def run(
@@ -79,21 +91,18 @@ def run(
     contracts: tuple[str, ...] = (),
     as_json: bool = False,
 ) -> int:
-    """Print the lines. Exit code 1 when no stage can show some guard's design ratio."""
+    """Print the lines. Exit code 1 when all holds together cannot show a guard's design ratio."""
     loaded = load(paths, rollout, contracts)
     found = work_out(loaded, rps, errors, slow)
     design = loaded.terms.contract.design_ratio
-    blind = [
-        name
-        for name in dict.fromkeys(line.guard for line in found)
-        if not any(line.enough for line in found if line.guard == name)
-    ]
+    ratios = {line.guard: line.design for line in found}
+    blind = {name: part for name, part in evidence_of(found).items() if part < 1}
     if as_json:
         tree = {
             "rollout": loaded.name,
             "designRatio": design,
             "stages": [asdict(line) for line in found],
-            "cannotShow": blind,
+            "cannotShow": list(blind),
         }
         print(json.dumps(tree, indent=1))
         return 1 if blind else 0
@@ -108,11 +117,12 @@ def run(
     )
     for head in ("guard", "stage"):
         made.add_column(head)
-    for head in ("weight", "hold", "shows from", f"{design:g} x takes"):
+    asked = f"{design:g} x" if set(ratios.values()) == {design} else "its ratio"
+    for head in ("weight", "hold", "shows from", f"{asked} takes"):
         made.add_column(head, justify="right")
     for line in found:
         made.add_row(
-            line.guard,
+            line.guard if line.design == design else f"{line.guard} ({line.design:g} x)",
             line.stage,
             f"{line.weight} %",
             f"{line.hold:g} min",
@@ -121,12 +131,12 @@ def run(
             style="" if line.enough else "dim",
         )
     out.print(made)
-    for name in blind:
+    for name, part in blind.items():
         out.print(
             Text(
-                f"guard {name}: no stage is long enough to show {design:g} times stable's rate."
-                " Its stages would wait for evidence until maxHold. Hold longer, at a higher"
-                " weight, or promise less (designRatio).",
+                f"guard {name}: the holds of all stages give {part:.0%} of the evidence that"
+                f" {ratios[name]:g} times stable's rate needs. A stage would wait for more, up to"
+                " its maxHold. Hold longer, at a higher weight, or promise less (designRatio).",
                 style="yellow",
             )
         )

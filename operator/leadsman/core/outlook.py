@@ -8,7 +8,9 @@ requests and errors by; it costs some hundred microseconds.
 
 from __future__ import annotations
 
-from leadsman.core.spec import Contract, GuardSpec, OnFail, Plan
+from collections.abc import Iterator
+
+from leadsman.core.spec import Contract, OnFail, Plan
 from leadsman.core.status import Attempt, GuardStatus, StageOutlook
 from leadsman.guards import power
 from leadsman.guards.judges import Sequential
@@ -29,14 +31,17 @@ def look_out(
     retry: int,
 ) -> tuple[StageOutlook, ...]:
     """Return what each stage below 100 % can show; nothing while the traffic is not known yet."""
-    found = _first(contract, guards)
-    if found is None:
-        return ()
-    guard, memory = found
-    reading = next((one for one in readings if one.guard == guard.name), None)
-    judge = guard.judge
-    if reading is None or not isinstance(judge, Sequential):
-        return ()
+    outlooks = [
+        _of_guard(plan, judge, memory, reading, attempt, retry)
+        for judge, memory, reading in _known(contract, guards, readings)
+    ]
+    # Of several guards the one that takes longest is what the plan has to wait for.
+    return max(outlooks, key=lambda one: sum(stage.minutes for stage in one), default=())
+
+
+def _of_guard(
+    plan: Plan, judge: Sequential, memory: Memory, reading: Reading, attempt: Attempt, retry: int
+) -> tuple[StageOutlook, ...]:
     rate = requests_a_second(reading, attempt.weight_since)
     errors = memory.stable_bad / memory.stable if memory.stable > 0 else 0.0
     if rate <= 0 or errors <= 0:
@@ -84,9 +89,16 @@ def doubt(plan: Plan, contract: Contract, outlook: tuple[StageOutlook, ...]) -> 
     )
     return (
         f"with the traffic seen the plan's holds give {part:.0%} of the evidence that"
-        f" {contract.design_ratio:g} times the errors need ({stages}): a stage will wait for more;"
+        f" {_ratio(contract):g} times the bad events need ({stages}): a stage will wait for more;"
         " lengthen the holds, raise the weights, or raise designRatio"
     )
+
+
+def _ratio(contract: Contract) -> float:
+    """The least worsening that every gate is asked for: beyond what the guards tolerate."""
+    gates = [one.judge for one in contract.guards if one.on_fail is not OnFail.WARN]
+    asked = [settings_of(one).design_ratio for one in gates if isinstance(one, Sequential)]
+    return max(asked, default=contract.design_ratio)
 
 
 def _short(value: float | None) -> float | None:
@@ -94,10 +106,14 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _first(contract: Contract, guards: tuple[GuardStatus, ...]) -> tuple[GuardSpec, Memory] | None:
+def _known(
+    contract: Contract, guards: tuple[GuardStatus, ...], readings: tuple[Reading, ...]
+) -> Iterator[tuple[Sequential, Memory, Reading]]:
+    """The sequential guards that gate a stage and have seen enough to tell the traffic by."""
+    read = {one.guard: one for one in readings}
     for spec, status in zip(contract.guards, guards, strict=False):
-        memory = status.evidence
-        known = memory is not None and memory.blocks >= BLOCKS
-        if known and isinstance(spec.judge, Sequential) and spec.on_fail is not OnFail.WARN:
-            return (spec, memory) if memory is not None else None
-    return None
+        judge, memory, reading = spec.judge, status.evidence, read.get(spec.name)
+        if not isinstance(judge, Sequential) or spec.on_fail is OnFail.WARN:
+            continue
+        if memory is not None and memory.blocks >= BLOCKS and reading is not None:
+            yield judge, memory, reading

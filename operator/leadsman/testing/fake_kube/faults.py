@@ -106,6 +106,12 @@ class Faults:
         self._stale.clear()
         self._conflict_every = 0
 
+    @property
+    def any_left(self) -> bool:
+        """Whether something would still go wrong."""
+        hooked = self.before_write is not None or self.after_write is not None
+        return self.down or hooked or bool(self._rules or self._stale or self._conflict_every)
+
     def take_stale(self, kind: Kind) -> Listing | None:
         """The old answer for a list of this kind, once."""
         return self._stale.pop(kind, None)

@@ -1,0 +1,77 @@
+"""The oracles bite: an operator that broke a law would be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
+
+from .cluster import KEY, Lab
+from .oracles import Oracle, watch
+from .test_laws import PLAN
+
+
+async def at_stage(index: int, heading: Heading = Heading.ADVANCING) -> tuple[Lab, Oracle]:
+    """A cluster whose operator remembers an attempt at a stage."""
+    lab = Lab(plan=PLAN)
+    await lab.run(3)
+    memory = lab.operator.reconciler._memory[KEY]
+    now = lab.clock.now()
+    attempt = Attempt(
+        id="next-1",
+        number=1,
+        revision=memory.status.stable.revision,  # its pods are ready, so I2 is content
+        template="next",
+        direction=Direction(heading, now),
+        stage=StageStatus(index, "", now, now),
+        started_at=now,
+    )
+    memory.status = replace(memory.status or Status(), attempt=attempt)
+    return lab, watch(lab)
+
+
+@pytest.mark.parametrize(
+    ("index", "weight", "opened", "told"),
+    [
+        (0, 25, None, ""),
+        (0, 26, None, "above stage 0"),
+        (0, 100, None, "above stage 0"),
+        (1, 60, 4.0, ""),
+        (1, 60, 3.9, "is open since"),
+        (1, 60, None, "is open since None"),
+        (1, 25, None, ""),
+    ],
+)
+async def test_a_raise_is_allowed_by_its_stage_and_after_the_one_before(
+    index, weight, opened, told
+):
+    lab, oracle = await at_stage(index)
+    if opened is not None:
+        oracle.opened["next-1", 25] = lab.clock.now() - opened
+    oracle._raised(weight)
+    assert bool(oracle.violations) == bool(told)
+    assert all(one.startswith("I1") and told in one for one in oracle.violations)
+
+
+async def test_a_raise_while_rolling_back_is_told():
+    _, oracle = await at_stage(0, Heading.ROLLING_BACK)
+    oracle._raised(25)
+    assert "while rolling back" in oracle.violations[0]
+
+
+async def test_a_raise_after_a_blind_hold_is_told():
+    lab, oracle = await at_stage(1)
+    oracle.opened["next-1", 25] = lab.clock.now() - 10
+    lab.metrics.turn("Timeout")
+    lab.metrics.good_until = lab.clock.now() - 9
+    oracle._raised(60)
+    assert oracle.violations[0].startswith("I7")
+
+
+async def test_a_rollback_that_waits_is_told(monkeypatch):
+    lab, oracle = await at_stage(0, Heading.ROLLING_BACK)
+    monkeypatch.setattr(lab, "weight", lambda: 25)
+    oracle.passed()
+    assert oracle.violations[0].startswith("I9")
