@@ -7,6 +7,8 @@ with endings that were recorded; here they are made anew.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from e2e.conftest import namespace_of
@@ -14,15 +16,26 @@ from tests.testing import field_owners
 from tests.testing.places import FakePlace, kubectl_place
 from tests.testing.write_scripts import SCRIPTS, ending
 
+AT_ONCE = 6
+"""Scripts mostly wait until the controllers have come to rest."""
 
-@pytest.mark.parametrize("name", SCRIPTS)
-@pytest.mark.usefixtures("cluster")
-def test_a_write_script_ends_the_same(request: pytest.FixtureRequest, name: str):
+
+def differing(name: str, namespace: str) -> str:
+    """How the two ends differ, "" if they do not."""
     fake = FakePlace()
     SCRIPTS[name](fake)
-    with kubectl_place(namespace_of(request)) as real:
+    with kubectl_place(namespace) as real:
         SCRIPTS[name](real)
-        assert ending(real) == ending(fake)
+        found, expected = ending(real), ending(fake)
+    return "" if found == expected else f"{name}: {found}\n  in memory: {expected}"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_every_write_script_ends_the_same(request: pytest.FixtureRequest):
+    spaces = [namespace_of(request, f"-{number}") for number in range(len(SCRIPTS))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(differing, SCRIPTS, spaces))
+    assert not any(found), "\n".join(filter(None, found))
 
 
 @pytest.mark.usefixtures("cluster")
