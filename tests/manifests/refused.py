@@ -1,8 +1,9 @@
 """Wrong manifests, each with the words that its refusal must contain.
 
-No two are against the same rule of the same field. The end-to-end suite gives each to a real API
-server; the unit tests give each to the models, so that both readers refuse the same. A row says
-what is changed in a manifest that is otherwise right (`BASES`).
+No two are the same; where several are against one rule of one field, they break it in different
+ways (another way to write a wrong percentage, another judge without its counters). The end-to-end
+suite gives each to a real API server; the unit tests give each to the models, so that both readers
+refuse the same. A row says what is changed in a manifest that is otherwise right (`BASES`).
 """
 
 from __future__ import annotations

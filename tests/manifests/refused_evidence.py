@@ -120,10 +120,6 @@ GUARD_ROWS: tuple[Row, ...] = (
         _judged(relative={"maxRatio": "2", "minEvents": 0}), "greater than or equal to 1",
     ),
     _row(
-        "spec.judge.relative.maxRatio", "percent",
-        _judged(relative={"maxRatio": "150%", "minEvents": 50}), NUMBER,
-    ),
-    _row(
         "spec.judge.relative.window", "pattern",
         _judged(relative={"maxRatio": "2", "minEvents": 50, "window": "1 minute"}), DURATION,
     ),
@@ -194,11 +190,9 @@ def _inline(**judge: Any) -> Change:
 
 
 CONTRACT_ROWS: tuple[Row, ...] = (
-    _row("spec.falseRollback", "zero", {"spec.falseRollback": "0%"}, "above 0%"),
     _row("spec.falseRollback", "most", {"spec.falseRollback": "21%"}, "at most 20%"),
     _row("spec.falseRollback", "share", {"spec.falseRollback": "0.01"}, PERCENT),
     _row("spec.falseRollback", "type", {"spec.falseRollback": 1}, "string"),
-    _row("spec.designRatio", "one", {"spec.designRatio": "1"}, "must be above 1"),
     _row("spec.designRatio", "percent", {"spec.designRatio": "150%"}, NUMBER),
     _row("spec.designRatio", "word", {"spec.designRatio": "twice"}, NUMBER),
     _row("spec.onInconclusive", "case", {"spec.onInconclusive": "promote"}, '"Promote"'),
@@ -207,7 +201,6 @@ CONTRACT_ROWS: tuple[Row, ...] = (
         "spec.maxBlind.stepBackAfter", "order",
         {"spec.maxBlind": {"freezeAfter": "6m", "stepBackAfter": "5m"}}, "at least freezeAfter",
     ),
-    _row("spec.maxBlind.freezeAfter", "zero", {"spec.maxBlind": {"freezeAfter": "0s"}}, "1s"),
     _row(
         "spec.guards[].trigger.hysteresis", "pattern",
         _guards(trigger={"hysteresis": "0.1"}), PERCENT,
