@@ -28,9 +28,9 @@ def main() -> int:
         print(f"{missing}\nThe same operator code runs on a cluster in memory instead: SIMULATED.")
         return _simulated()
     print(f"cluster: {kind} (E2E_CLUSTER chooses; the first time it is built, with progress)")
-    if os.environ.get("KEEP", "0") not in ("", "0"):
-        return keeping.run(kind, AGAIN)
     try:
+        if os.environ.get("KEEP", "0") not in ("", "0"):
+            return keeping.run(kind, AGAIN)
         session.ensure_inside(AGAIN)
     except BedError as error:
         print(f"error: {error}", file=sys.stderr)
