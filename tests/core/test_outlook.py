@@ -78,6 +78,6 @@ def test_a_plan_that_is_too_short_is_told_with_its_figures_and_decides_nothing()
     twice = world.but(status=once.status).decide()
     (sound,) = [one for one in twice.status.conditions if one.type == "ContractSound"]
     assert (sound.status, sound.reason) == ("False", "CannotDetect")
-    assert "1.5 times the errors" in sound.message
+    assert "1.5 times the bad events" in sound.message
     assert twice.status.attempt.outlook is once.status.attempt.outlook
     assert twice.why.policy == "measure"
