@@ -221,7 +221,7 @@ def _run_once(name: str, argv: Sequence[str], keep_logs: bool) -> tuple[int, boo
     command = ["setpriv", "--pdeathsig", "KILL", *namespace.unshare_argv(inner)]
     process = subprocess.Popen(command, cwd=ROOT)
     (folder(name) / "pid").write_text(str(process.pid))
-    code, booted = INTERRUPTED, False
+    code = INTERRUPTED
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from leadsman.errors import ApiError
 from leadsman.ports import DEPLOYMENT, HTTPROUTE, SERVICE, Ref
 from leadsman.testing import FakeKube
 from tests.testing.manifests import deployment, route, service
+from tests.testing.places import own_namespace
 
 FIELDS = ("f:parentRefs", "f:paused", "f:replicas", "f:rules", "f:selector", "f:template")
 KINDS = {"httproute": HTTPROUTE, "service": SERVICE, "deployment": DEPLOYMENT}
@@ -166,20 +167,16 @@ def row(place: Place) -> list[Step]:
     return out
 
 
-def real_row(namespace: str) -> list[Step]:
+def real_row(name: str) -> list[Step]:
     """The steps on the cluster that kubectl knows, in a namespace made for them."""
-    subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
-    try:
+    with own_namespace(name) as namespace:
         return row(ByKubectl(namespace))
-    finally:
-        gone = ["kubectl", "delete", "namespace", namespace, "--wait=false"]
-        subprocess.run(gone, check=True, capture_output=True)
 
 
 def main() -> int:
     """Compare both places, step by step."""
     differing = 0
-    for found, expected in zip(real_row("scripts-field-owners"), row(InMemory()), strict=True):
+    for found, expected in zip(real_row("field-owners"), row(InMemory()), strict=True):
         same = found == expected
         differing += not same
         sys.stdout.write(f"{'same     ' if same else 'DIFFERENT'} {json.dumps(found)}\n")

@@ -104,16 +104,19 @@ class KubectlPlace:
 
 
 @contextmanager
+def own_namespace(name: str) -> Iterator[str]:
+    """A namespace made by kubectl, deleted at the end; its name."""
+    namespace = f"scripts-{name}"
+    subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
+    try:
+        yield namespace
+    finally:
+        gone = ["kubectl", "delete", "namespace", namespace, "--wait=false"]
+        subprocess.run(gone, check=True, capture_output=True)
+
+
+@contextmanager
 def kubectl_place(name: str) -> Iterator[KubectlPlace]:
     """A namespace of its own, deleted at the end."""
-    namespace = f"scripts-{name}"
-    base = ["kubectl"]
-    subprocess.run([*base, "create", "namespace", namespace], check=True, capture_output=True)
-    try:
+    with own_namespace(name) as namespace:
         yield KubectlPlace(namespace)
-    finally:
-        subprocess.run(
-            [*base, "delete", "namespace", namespace, "--wait=false"],
-            check=True,
-            capture_output=True,
-        )

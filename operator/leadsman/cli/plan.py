@@ -20,7 +20,7 @@ from rich.text import Text
 from leadsman.cli.manifests import Loaded, load
 from leadsman.core.spec import Family
 from leadsman.guards.judges import Sequential
-from leadsman.guards.power import minutes_to_detect, plannable_ratio
+from leadsman.guards.power import minutes_to_detect, part_gained, plannable_ratio
 from leadsman.guards.ratios import settings_of
 
 
@@ -72,15 +72,6 @@ def work_out(loaded: Loaded, rps: float, errors: float, slow: float) -> list[Lin
     return found
 
 
-def evidence_of(lines: list[Line]) -> dict[str, float]:
-    """The part of the evidence that the design ratio needs, by guard: what all holds give."""
-    parts: dict[str, float] = {}
-    for line in lines:
-        gained = line.hold / line.minutes if line.minutes else 0.0
-        parts[line.guard] = parts.get(line.guard, 0.0) + gained
-    return parts
-
-
 def run(
     paths: tuple[Path, ...],
     rps: float,
@@ -96,7 +87,11 @@ def run(
     found = work_out(loaded, rps, errors, slow)
     design = loaded.terms.contract.design_ratio
     ratios = {line.guard: line.design for line in found}
-    blind = {name: part for name, part in evidence_of(found).items() if part < 1}
+    parts = {
+        name: part_gained((line.hold, line.minutes) for line in found if line.guard == name)
+        for name in ratios
+    }
+    blind = {name: part for name, part in parts.items() if part < 1}
     if as_json:
         tree = {
             "rollout": loaded.name,

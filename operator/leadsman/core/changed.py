@@ -1,4 +1,4 @@
-"""A value of the core with some fields changed, at a sixth of what `replace` costs.
+"""A value of the core with some fields changed, at a quarter of what `replace` costs.
 
 Each pass of a running attempt makes a new Attempt of some twenty-five fields; walking the signature
 and calling `__init__` was a quarter of the time of a decision. Copying slot by slot is the same

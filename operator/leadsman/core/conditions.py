@@ -10,20 +10,16 @@ from functools import lru_cache
 
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
+from leadsman.core.members import ADVANCING, HANDING_OVER, PAUSED, ROLLING_BACK, SHARED
 from leadsman.core.outlook import doubt
 from leadsman.core.policies.restarting import KIND, REASON, words
-from leadsman.core.spec import HoldMode, InCluster, OnFail
-from leadsman.core.status import Condition, Display, Heading, Status
+from leadsman.core.spec import OnFail
+from leadsman.core.status import Condition, Display, Status
 from leadsman.core.view import View
 from leadsman.guards.verdict import Verdict
 
 READY = frozenset({"Stable", "Promoted"})
 PROGRESS = frozenset({"Progressing", "Holding", "SampleRatioMismatch", "Superseded"})
-
-# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
-_PAUSED, _SHARED = HoldMode.PAUSED, InCluster.SHARED
-_ADVANCING, _BACK, _HANDING_OVER = Heading.ADVANCING, Heading.ROLLING_BACK, Heading.HANDING_OVER
-
 
 _NOT_RECONCILING = ("Reconciling", "False", "Settled", "")
 _NOT_STALLED = ("Stalled", "False", "None", "")
@@ -54,7 +50,7 @@ def describe_status(view: View, decision: Decision) -> Status:
 
 
 def _hold_mode(view: View) -> str:
-    if view.spec.hold is _PAUSED:
+    if view.spec.hold is PAUSED:
         return "Paused"
     return "Policy" if view.seen.hold_policy else "Unprotected"
 
@@ -134,7 +130,7 @@ def _available(view: View) -> tuple[str, str, str, str]:
 
 
 def _held(view: View) -> tuple[str, str, str, str]:
-    if view.spec.hold is _PAUSED:
+    if view.spec.hold is PAUSED:
         return ("Hold", "True", "Paused", "the Deployment stays paused between releases")
     if view.seen.hold_policy:
         return ("Hold", "True", "Policy", "the admission policy holds each new template back")
@@ -203,7 +199,7 @@ def _in_sync(view: View, decision: Decision) -> tuple[str, str, str, str]:
 
 def _pinned(view: View) -> tuple[str, str, str, str]:
     kind = "InClusterPinned"
-    if view.spec.in_cluster is _SHARED:
+    if view.spec.in_cluster is SHARED:
         return (kind, "False", "Shared", "callers past the router meet both versions, as asked")
     services = view.seen.services
     taken = [one for one in services if one.apply_owner and not one.pinned_to]
@@ -245,11 +241,11 @@ def _display(view: View, decision: Decision) -> Display:
     else:
         passing = sum(1 for one in attempt.guards if one.verdict == Verdict.PASS)
     heading, stage = attempt.direction.name, attempt.stage
-    if heading is _BACK:
+    if heading is ROLLING_BACK:
         state = "RollingBack"
-    elif heading is _HANDING_OVER:
+    elif heading is HANDING_OVER:
         state = "HandingOver"
-    due = stage.due_at if heading is _ADVANCING else None
+    due = stage.due_at if heading is ADVANCING else None
     minute = None if due is None else int(due // 60)
     return _shown(
         state,

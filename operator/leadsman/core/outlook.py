@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leadsman.core.spec import Contract, OnFail, Plan
+from leadsman.core.spec import Contract, GuardSpec, OnFail, Plan
 from leadsman.core.status import Attempt, GuardStatus, StageOutlook
 from leadsman.guards import power
 from leadsman.guards.judges import Sequential
@@ -79,7 +79,7 @@ def doubt(plan: Plan, contract: Contract, outlook: tuple[StageOutlook, ...]) -> 
     if not outlook:
         return ""
     holds = {stage.name: stage.hold / 60 for stage in plan.stages}
-    part = sum(holds.get(one.stage, 0.0) / one.minutes for one in outlook if one.minutes > 0)
+    part = power.part_gained((holds.get(one.stage, 0.0), one.minutes) for one in outlook)
     if part >= 1:
         return ""
     stages = "; ".join(
@@ -96,9 +96,14 @@ def doubt(plan: Plan, contract: Contract, outlook: tuple[StageOutlook, ...]) -> 
 
 def _ratio(contract: Contract) -> float:
     """The least worsening that every gate is asked for: beyond what the guards tolerate."""
-    gates = [one.judge for one in contract.guards if one.on_fail is not OnFail.WARN]
-    asked = [settings_of(one).design_ratio for one in gates if isinstance(one, Sequential)]
-    return max(asked, default=contract.design_ratio)
+    gates = [gate for one in contract.guards if (gate := _gate(one)) is not None]
+    return max((settings_of(gate).design_ratio for gate in gates), default=contract.design_ratio)
+
+
+def _gate(guard: GuardSpec) -> Sequential | None:
+    """The judge of a guard whose evidence a stage waits for."""
+    judge = guard.judge
+    return judge if isinstance(judge, Sequential) and guard.on_fail is not OnFail.WARN else None
 
 
 def _short(value: float | None) -> float | None:
@@ -112,8 +117,8 @@ def _known(
     """The sequential guards that gate a stage and have seen enough to tell the traffic by."""
     read = {one.guard: one for one in readings}
     for spec, status in zip(contract.guards, guards, strict=False):
-        judge, memory, reading = spec.judge, status.evidence, read.get(spec.name)
-        if not isinstance(judge, Sequential) or spec.on_fail is OnFail.WARN:
+        judge, memory, reading = _gate(spec), status.evidence, read.get(spec.name)
+        if judge is None or memory is None or reading is None:
             continue
-        if memory is not None and memory.blocks >= BLOCKS and reading is not None:
+        if memory.blocks >= BLOCKS:
             yield judge, memory, reading

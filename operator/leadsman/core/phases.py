@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from leadsman.core.status import Heading
+from leadsman.core.members import ROLLING_BACK
 from leadsman.core.view import View
 from leadsman.guards.words import plain
 
@@ -37,7 +37,6 @@ class Phase(IntEnum):
 
 
 _REST, _SHIFTING, _MEASURING = Phase.REST, Phase.SHIFTING, Phase.MEASURING
-_BACK = Heading.ROLLING_BACK
 
 
 def phase_of(view: View) -> Phase:
@@ -52,4 +51,4 @@ def phase_of(view: View) -> Phase:
         return _MEASURING
     if view.released:
         return Phase.RELEASED
-    return Phase.ROLLING_BACK if view.heading is _BACK else Phase.HANDING_OVER
+    return Phase.ROLLING_BACK if view.heading is ROLLING_BACK else Phase.HANDING_OVER

@@ -12,12 +12,12 @@ from leadsman.core.actions import Action
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency, Why
 from leadsman.core.evidence import NO_EVIDENCE, START, Evidence, place, weigh
+from leadsman.core.members import ARMS, CANARY, HANDING_OVER, ROLLOUT
 from leadsman.core.observation import (
     OWN_FAULTS,
     Arm,
     Form,
     Observation,
-    Owner,
     ReplicaSet,
     Role,
     Target,
@@ -55,13 +55,6 @@ FORWARD = (Heading.ADVANCING, Heading.STEPPING_BACK)
 NO_PLAN = Plan(stages=())
 NO_CONTRACT = Contract()
 NO_STAGE = Stage("none", 0)
-# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
-_ARMS, _CANARY, _ROLLOUT, _HANDING_OVER = (
-    Form.ARMS,
-    Role.CANARY,
-    Owner.ROLLOUT,
-    Heading.HANDING_OVER,
-)
 
 
 class View:
@@ -159,8 +152,7 @@ class View:
         """Canary replicas that `weight` percent of `replicas` needs, at least one."""
         if stage is not None and stage.replicas is not None and weight < 100:
             return max(1, stage.replicas)
-        if self.seen.autoscaler:
-            replicas = self.counted(replicas)
+        replicas = self.counted(replicas)
         return max(1, -(-weight * replicas // 100)) if replicas else 0
 
     def counted(self, replicas: int) -> int:
@@ -179,7 +171,7 @@ class View:
     def _see_traffic(self) -> None:
         armed, top = [], 0
         for rule in self.seen.rules:
-            if rule.form is _ARMS:
+            if rule.form is ARMS:
                 armed.append(rule)
                 if rule.canary > top:
                     top = rule.canary
@@ -190,7 +182,7 @@ class View:
         stable = canary = -1
         stables, canaries = 0, 0
         for arm in self.seen.arms:
-            if arm.role is _CANARY:
+            if arm.role is CANARY:
                 canaries += 1
                 if arm.ready < canary or canary < 0:
                     canary = arm.ready
@@ -365,7 +357,7 @@ def need_of(view: View, attempt: Attempt, target: Target, canary: ReplicaSet) ->
     the stage's own `replicas` say: it is about to be the Deployment.
     """
     needed = view.needed(view.stage.weight, target.replicas, view.stage)
-    if attempt.direction.name is _HANDING_OVER:
+    if attempt.direction.name is HANDING_OVER:
         needed = target.replicas
     most = needed
     following = attempt.stage.index + 1
@@ -387,4 +379,4 @@ def fresh_stage(view: View, index: int) -> StageStatus:
 
 def owned(one: ReplicaSet | None) -> bool:
     """The set is controlled by the Rollout."""
-    return one is not None and one.owner is _ROLLOUT
+    return one is not None and one.owner is ROLLOUT

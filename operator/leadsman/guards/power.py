@@ -12,7 +12,7 @@ A design ratio that is tolerated can never be seen, so its information stays 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf, log
 
 from leadsman.guards.eprocess import RatioSettings, RatioState, divergence
@@ -64,6 +64,14 @@ def minutes_to_detect(
     """
     speed = _speed(settings, ratio, requests, error_rate, weight)
     return target(settings) / speed if speed > 0 else inf
+
+
+def part_gained(stages: Iterable[tuple[float, float | None]]) -> float:
+    """Return the part of the evidence for the design ratio that stages give together.
+
+    Of each stage its hold and the minutes that the ratio takes there; None or 0 gives nothing.
+    """
+    return sum(hold / minutes for hold, minutes in stages if minutes)
 
 
 def overdispersion(batches: list[tuple[float, float, float]], minutes: float) -> float:

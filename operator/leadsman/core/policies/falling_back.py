@@ -12,6 +12,7 @@ from dataclasses import replace
 from leadsman.core.actions import Emit, SetWeights
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.exhibits import exhibited
+from leadsman.core.members import ARMS, AT_REST, ROLLING_BACK
 from leadsman.core.observation import Form, Rule
 from leadsman.core.policies.breaches import LOST_TARGET, Breach, find_breach
 from leadsman.core.policies.holding import rolling_update
@@ -25,14 +26,12 @@ ROUTE_WRITES = 3
 """At most this many of our route writes answer others in one attempt, the rollback's included."""
 
 _ONWARD = (*FORWARD, Heading.HANDING_OVER)
-# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
-_ARMS, _REST, _BACK = Form.ARMS, Form.REST, Heading.ROLLING_BACK
 
 
 def traffic_off(view: View) -> Decision | None:
     """Rolling back and the route still gives the canary weight: weight 0, alone, at once."""
     attempt = view.attempt
-    if attempt is None or attempt.direction.name is not _BACK or view.released:
+    if attempt is None or attempt.direction.name is not ROLLING_BACK or view.released:
         return None
     if view.top == 0 or attempt.direction.reason in LOST_TARGET:
         return None
@@ -118,7 +117,7 @@ def canary_thin(view: View) -> Decision | None:
     attempt, target = view.attempt, view.target
     if attempt is None or target is None or view.released or view.top == 0:
         return None
-    if attempt.direction.name is _BACK or attempt.base_replicas == 0:
+    if attempt.direction.name is ROLLING_BACK or attempt.base_replicas == 0:
         return None
     base = view.counted(min(attempt.base_replicas, target.replicas) or attempt.base_replicas)
     ready = view.ready_canary
@@ -228,10 +227,10 @@ def foreign_write(view: View) -> Decision | None:
     if attempt.routed_at is None or attempt.rested_at is not None:
         return None
     for rule in view.seen.rules:
-        if rule.form is _REST and view.heading is Heading.HANDING_OVER and rolling_update(view):
+        if rule.form is AT_REST and view.heading is Heading.HANDING_OVER and rolling_update(view):
             continue
-        off = rule.form is not _ARMS or rule.canary != attempt.weight
-        if not off or (rule.ours and rule.form is _ARMS):
+        off = rule.form is not ARMS or rule.canary != attempt.weight
+        if not off or (rule.ours and rule.form is ARMS):
             continue
         who = rule.writer or "somebody"
         where = f"{rule.kind} {rule.route}"

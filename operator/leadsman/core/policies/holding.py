@@ -6,13 +6,9 @@ from math import ceil
 
 from leadsman.core.actions import DeleteCanary, DropFinalizer, Emit, Pause, TakeOver
 from leadsman.core.decision import Decision, Persist, Urgency
-from leadsman.core.observation import Owner
+from leadsman.core.members import DEPLOYMENT, ROLLING_BACK, ROLLOUT
 from leadsman.core.spec import Promotion
-from leadsman.core.status import Heading
 from leadsman.core.view import View
-
-# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
-_DEPLOYMENT, _ROLLOUT, _BACK = Owner.DEPLOYMENT, Owner.ROLLOUT, Heading.ROLLING_BACK
 
 
 def unread(view: View) -> Decision | None:
@@ -43,7 +39,7 @@ def keep_hold(view: View) -> Decision | None:
     running = [
         one
         for one in view.seen.sets
-        if one.matches and one.owner is _DEPLOYMENT and one.replicas > 0 and not one.deleting
+        if one.matches and one.owner is DEPLOYMENT and one.replicas > 0 and not one.deleting
     ]
     if target.paused and not running:
         return None
@@ -66,7 +62,7 @@ def stray_set(view: View) -> Decision | None:
     known = view.revisions
     awaited = view.attempt is None and not view.at_refused and not view.spec.deleting
     for one in view.seen.sets:
-        if one.owner is not _ROLLOUT or one.deleting or one.revision in known:
+        if one.owner is not ROLLOUT or one.deleting or one.revision in known:
             continue
         if awaited and one.matches:
             continue
@@ -93,7 +89,7 @@ def conflicted(view: View) -> Decision | None:
 
 def blocked(view: View) -> Decision | None:
     """Something that only the operator can see is wrong: hold, and say what."""
-    if view.released or view.heading is _BACK:
+    if view.released or view.heading is ROLLING_BACK:
         return None
     problems = view.seen.problems
     if view.attempt is None:

@@ -51,8 +51,7 @@ def measure(view: View) -> Decision | None:
     status = _looked_out(view)
     persist = _persist(view.contract, attempt.guards, view.evidence.guards)
     due = _due(view)
-    holding = view.evidence.holding
-    keeping = [guard for guard in holding if not _waived(view, guard)] if holding else []
+    keeping = [guard for guard in view.evidence.holding if not _waived(view, guard)]
     told = [guard for guard in keeping if _worth_telling(guard, view.now)]
     if told and not _told_already(view.status, "Holding"):
         persist = Persist.SOON

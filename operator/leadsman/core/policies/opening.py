@@ -19,14 +19,12 @@ from leadsman.core.actions import (
     Unpause,
 )
 from leadsman.core.decision import Decision, Persist
+from leadsman.core.members import CANARY, ROLLOUT, SHARED, STABLE
 from leadsman.core.observation import Form, Owner, Role
 from leadsman.core.policies.leads import lead
 from leadsman.core.spec import InCluster, RolloutSpec, Terms
 from leadsman.core.status import Attempt, Direction, Heading, Original, StageStatus, Status
 from leadsman.core.view import View
-
-# Members by a name of their own: in Python 3.11 an enumeration takes long to find them.
-_STABLE, _CANARY, _ROLLOUT, _SHARED = Role.STABLE, Role.CANARY, Owner.ROLLOUT, InCluster.SHARED
 
 
 def begin(view: View) -> Decision | None:
@@ -159,7 +157,7 @@ def put_arms(view: View) -> Decision | None:
     if not view.forward or attempt is None or stable is None:
         return None
     missing: list[SetArm] = []
-    for role, revision in ((_STABLE, stable.revision), (_CANARY, attempt.revision)):
+    for role, revision in ((STABLE, stable.revision), (CANARY, attempt.revision)):
         for service in view.seen.services:
             arm = view.arm(service.name, role)
             if arm is None or arm.revision != revision:
@@ -218,7 +216,7 @@ def pin(view: View) -> Decision | None:
     attempt, stable = view.attempt, view.status.stable
     if not view.forward or attempt is None or stable is None:
         return None
-    if view.spec.in_cluster is _SHARED:
+    if view.spec.in_cluster is SHARED:
         return None
     open_ones = [one for one in view.seen.services if not one.apply_owner and not one.pinned_to]
     if open_ones and not attempt.pinned:
@@ -238,7 +236,7 @@ def put_canary(view: View) -> Decision | None:
     attempt, target, canary = view.attempt, view.target, view.canary_set
     if not view.forward or attempt is None or target is None or view.terms is None:
         return None
-    if canary is not None and canary.owner is _ROLLOUT:
+    if canary is not None and canary.owner is ROLLOUT:
         return None
     pinned = all(one.pinned_to for one in view.seen.services)
     due = (attempt.routed_at or view.now) + view.plan.settle

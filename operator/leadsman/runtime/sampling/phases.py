@@ -118,8 +118,6 @@ class Phases:
         return True
 
     def _learn(self, name: str, times: list[float], asked: float, received: float) -> None:
-        if not times:
-            return
         gaps = [later - earlier for earlier, later in pairwise(times)]
         gaps = [gap for gap in gaps if gap > 0.05]
         target = self._targets.get(name)
