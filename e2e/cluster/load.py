@@ -62,6 +62,8 @@ class Load:
                                 "image": LOADGEN,
                                 "imagePullPolicy": "IfNotPresent",
                                 "args": self.argv(),
+                                # Late senders would count as late answers.
+                                "resources": {"requests": {"cpu": "50m"}},
                             }
                         ],
                     },

@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -174,28 +175,42 @@ class Installation:
     # --- hurting ----------------------------------------------------------------------------
 
     def kill(self) -> None:
-        """SIGKILL, then a new pod (a restarted container would wait for its back-off)."""
+        """SIGKILL and a new pod (a restarted container would wait for its back-off).
+
+        The pod goes first: the kubelet would start a process again that was killed before, and two
+        operators would be at work for a moment.
+        """
         self.kept_records()
         names = [pod["metadata"]["name"] for pod in self.pods()]
-        killed = self._sigkill()
+        processes = self._processes()
         for name in names:
             options: dict[str, Any] = {"gracePeriodSeconds": 0}
             self.api.delete("Pod", name, self.namespace, **options)
+        killed = self._sigkill(processes)
         found = self.api.get("Deployment", self.name, self.namespace) or {"spec": {}}
         stopped = found["spec"].get("replicas") == 0
         if self.cluster.name == "bare" and not (killed or stopped):
             raise RuntimeError("no process of the operator was found to kill")
 
-    def _sigkill(self) -> int:
-        killed = 0
+    def _processes(self) -> list[int]:
+        """The operator's processes on this machine: none where the node is not this machine."""
+        found: list[int] = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or self.cluster.name != "bare":
                 continue
             with contextlib.suppress(OSError):
                 argv = (entry / "cmdline").read_bytes().split(b"\0")
                 if ENTRY in argv and entry.stat().st_uid == 65532:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                    killed += 1
+                    found.append(int(entry.name))
+        return found
+
+    @staticmethod
+    def _sigkill(processes: Sequence[int]) -> int:
+        killed = 0
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):  # the kubelet was faster
+                os.kill(process, signal.SIGKILL)
+            killed += 1
         return killed
 
     def stop(self) -> None:

@@ -203,10 +203,19 @@ def test_each_step_waits_for_the_one_before():
     assert pinned.decide().actions == (CreateCanary("new", 1),)
 
 
-def test_a_version_that_runs_already_is_kept_from_traffic_without_delay():
+def test_a_version_that_takes_traffic_already_is_kept_from_it_without_delay():
     world = opening().but(arms=arms(4, 0), sets=(stable_set(), canary_set()))
     world = world.but(seen=replace(world.seen, terms=TERMS))
     assert world.decide().actions == (SetWeights(0, lowering=False),)
+
+
+def test_a_version_that_starts_unheld_leaves_the_gateway_its_time_until_it_is_ready():
+    starting = canary_set(ready=0, available=0)
+    world = opening().but(arms=arms(4, 0), sets=(stable_set(), starting))
+    world = world.but(seen=replace(world.seen, terms=TERMS))
+    assert (world.decide().actions, world.decide().wake_at) == ((), NOW + 1)
+    ready = world.but(sets=(stable_set(), canary_set()))
+    assert ready.decide().actions == (SetWeights(0, lowering=False),)
 
 
 def test_an_unpinned_service_lets_the_route_settle_before_the_first_canary_pod():

@@ -186,7 +186,7 @@ def route_on_stable(view: View) -> Decision | None:
         if any(rule.form is Form.OTHER for rule in view.seen.rules):
             return view.wait("begin", "AmbiguousRule", "a rule no longer names the Service")
         known = attempt.started_at + lead(view)
-        if view.now < known and not _running(view):
+        if view.now < known and not _serving(view):
             return view.wait("begin", "Progressing", "the gateway learns of the arms", until=known)
         return view.act(
             "begin",
@@ -206,9 +206,9 @@ def route_on_stable(view: View) -> Decision | None:
     )
 
 
-def _running(view: View) -> bool:
-    """Nobody held the new version back: its pods must be kept from traffic without delay."""
-    return view.canary_set is not None and view.canary_set.replicas > 0
+def _serving(view: View) -> bool:
+    """Nobody held the new version back, and it takes traffic: away from it without delay."""
+    return view.canary_set is not None and view.canary_set.ready > 0
 
 
 def pin(view: View) -> Decision | None:
