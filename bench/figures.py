@@ -2,15 +2,20 @@
 
 Each key of bench/results.json is a Figure. `held` names the statistic that is compared with the
 limit (a p95 says what almost everybody sees, a median what is typical, a maximum what must never
-be more), so that nobody has to guess which of the numbers counts.
+be more), so that nobody has to guess which of the numbers counts. Each is kept with the commit
+that was measured and the day, because one run of the bench rarely measures all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from leadsman.guards.intervals import wilson
 
@@ -19,6 +24,7 @@ Held = Literal["p50", "p95", "max", "min", "sum", "mean", "share"]
 exceed the limit by three tenths of it at most."""
 
 SLACK = 1.3
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,33 @@ class Limit:
     limit: float | None
     what: str
     sense: Literal["<=", ">="] = "<="
+
+    def under(self, rule: str, words: str) -> Limit:
+        """The same question put to a rule of other tools, which has promised nothing."""
+        return replace(self, key=f"{rule}_{self.key}", limit=None, what=f"{self.what}, by {words}")
+
+
+_SIMULATED = (
+    *(
+        Limit(f"false_rollback_{rps}rps", "%", "share", 1, "good releases, 5-10-25-50 %")
+        for rps in (2, 50, 2000)
+    ),
+    *(
+        Limit(f"false_rollback_noise_{rps}rps", "%", "share", 5, "arm noise 0.3, calibrated")
+        for rps in (50, 2000)
+    ),
+    Limit("gap_false_rollback", "%", "share", 1, "5 min without data in each stage"),
+    Limit("harm_x2_50rps", "requests", "mean", 20, "failed beyond a good release"),
+    Limit("harm_x2_2000rps", "requests", "mean", 25, "failed beyond a good release"),
+    Limit("miss_x2_50rps", "%", "share", 1, "twice the errors, promoted"),
+    Limit("miss_x1_5_2000rps", "%", "share", 1, "1.5 times the errors, promoted"),
+)
+"""What simulated releases tell; the rules of other tools are asked the same beside them."""
+_RULES = (
+    ("failure_limit", "four failed measurements of a threshold"),
+    ("consecutive", "three failed measurements in a row"),
+    ("lower_bound", "a lower bound below 0 in three windows"),
+)
 
 
 LIMITS: dict[str, Limit] = {
@@ -80,47 +113,39 @@ LIMITS: dict[str, Limit] = {
         ),
         Limit("round_3400_breach_seconds", "s", "max", 5, "a breach readable to told, meanwhile"),
         Limit("guard_decision_microseconds", "µs", "p95", 50, "a block of a sequential guard"),
-        *(
-            Limit(f"false_rollback_{rps}rps", "%", "share", 1, "good releases, 5-10-25-50 %")
-            for rps in (2, 50, 2000)
-        ),
-        *(
-            Limit(f"false_rollback_noise_{rps}rps", "%", "share", 5, "arm noise 0.3, calibrated")
-            for rps in (50, 2000)
-        ),
-        Limit("gap_false_rollback", "%", "share", 1, "5 min without data in each stage"),
-        Limit("harm_x2_50rps", "requests", "mean", 20, "failed beyond a good release"),
-        Limit("harm_x2_2000rps", "requests", "mean", 25, "failed beyond a good release"),
-        Limit("miss_x2_50rps", "%", "share", 1, "twice the errors, promoted"),
-        Limit("miss_x1_5_2000rps", "%", "share", 1, "1.5 times the errors, promoted"),
-        *(
-            Limit(f"{rule}_{what}", "%", "share", None, f"the same by {words}")
-            for rule, words in (
-                ("failure_limit", "four failed measurements of a threshold"),
-                ("consecutive", "three failed measurements in a row"),
-                ("lower_bound", "a lower bound below 0 in three windows"),
-            )
-            for what in (
-                "false_rollback_2rps",
-                "false_rollback_50rps",
-                "false_rollback_2000rps",
-                "miss_x2_50rps",
-                "miss_x1_5_2000rps",
-            )
-        ),
+        *_SIMULATED,
+        *(limit.under(rule, words) for limit in _SIMULATED for rule, words in _RULES),
         Limit("simulate_per_second_core", "1/s", "p50", 60, "releases of 40 minutes", ">="),
         Limit("cold_start_seconds", "s", "max", None, "bare cluster to the first 200"),
     )
 }
 
 
+class Revision(NamedTuple):
+    """What was measured: a short commit ("-dirty" if the code differed from it), and the UTC day.
+
+    Either is "unknown" where it cannot be told.
+    """
+
+    commit: str = UNKNOWN
+    date: str = UNKNOWN
+
+
+UNMEASURED = Revision()
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The samples of one key, and what they come to. `note` is for people."""
+    """The samples of one key, and what they come to.
+
+    `note` is for people; `details` are the same things for programs, by name.
+    """
 
     limit: Limit
     samples: tuple[float, ...]
     note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    measured: Revision = UNMEASURED
 
     @property
     def value(self) -> float:
@@ -144,8 +169,7 @@ class Figure:
         """The 95 % interval of a share (Wilson), in percent."""
         if self.limit.held != "share":
             return None
-        low, high = wilson(sum(one > 0 for one in self.samples), len(self.samples))
-        return 100 * low, 100 * high
+        return _interval(self.samples)
 
     @property
     def ok(self) -> bool:
@@ -172,20 +196,67 @@ class Figure:
         }
         if self.interval is not None:
             found["interval"] = [_rounded(bound) for bound in self.interval]
-        return {**found, "note": self.note} if self.note else found
+        if self.note:
+            found["note"] = self.note
+        if self.details:
+            found["details"] = dict(self.details)
+        return {**found, "measured": self.measured._asdict()}
 
 
-def figure(key: str, samples: Sequence[float], note: str = "") -> Figure:
-    """The Figure of a key; raises ValueError without a sample (nothing measured is not zero)."""
+def figure(
+    key: str, samples: Sequence[float], note: str = "", details: Mapping[str, Any] | None = None
+) -> Figure:
+    """The Figure of a key, of what is checked out now.
+
+    Raises ValueError without a sample: nothing measured is not zero.
+    """
     if not samples:
         raise ValueError(f"{key}: nothing was measured")
-    return Figure(LIMITS[key], tuple(float(one) for one in samples), note)
+    return Figure(
+        LIMITS[key], tuple(float(one) for one in samples), note, details or {}, revision()
+    )
+
+
+def share(samples: Sequence[float]) -> dict[str, Any]:
+    """A detail of samples that are 0 or 100: their mean in percent, with its 95 % interval."""
+    low, high = _interval(samples)
+    value = math.fsum(samples) / len(samples)
+    return {"value": _rounded(value), "interval": [_rounded(low), _rounded(high)]}
+
+
+@cache
+def revision() -> Revision:
+    """The revision of the code when this was first asked, which is the one that runs."""
+    return Revision(_commit(), datetime.now(UTC).strftime("%Y-%m-%d"))
+
+
+def _commit() -> str:
+    root = Path(__file__).parent.parent
+    code = ("operator", "bench/*.py", "e2e")
+    try:
+        named, changed = (
+            subprocess.run(
+                ["git", "-C", str(root), *argv], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for argv in (
+                ("rev-parse", "--short", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no", "--", *code),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+    return f"{named}-dirty" if changed else named
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
     """The smallest sample that at least `percent` of all samples do not exceed (nearest rank)."""
     ordered = sorted(samples)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def _interval(samples: Sequence[float]) -> tuple[float, float]:
+    low, high = wilson(sum(one > 0 for one in samples), len(samples))
+    return 100 * low, 100 * high
 
 
 def _rounded(value: float) -> float:
