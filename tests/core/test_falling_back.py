@@ -254,7 +254,7 @@ def test_max_hold_without_a_verdict_follows_on_inconclusive():
     outcomes = {}
     for choice in OnInconclusive:
         terms = Terms(replace(PLAN, stages=stages), replace(CONTRACT, on_inconclusive=choice))
-        decision = middle(readings=few, terms=terms, due_at=NOW - 7).decide()
+        decision = middle(readings=few, terms=terms, due_at=NOW - 7).after_telling()
         outcomes[choice] = (decision.why.policy, decision.status.attempt.direction.name)
     assert outcomes == {
         OnInconclusive.HOLD: ("measure", Heading.ADVANCING),

@@ -402,7 +402,8 @@ def test_a_judge_that_is_not_there_yet_never_passes():
 def test_a_failing_hold_guard_holds_and_a_warning_does_not():
     for on_fail, policy in ((OnFail.HOLD, "measure"), (OnFail.WARN, "advance")):
         terms = Terms(PLAN, Contract(guards=(replace(GUARD, on_fail=on_fail),)))
-        assert middle(**DUE, readings=(reading(0.3),), terms=terms).decide().why.policy == policy
+        world = middle(**DUE, readings=(reading(0.3),), terms=terms)
+        assert world.after_telling().why.policy == policy
 
 
 def test_without_a_contract_time_alone_counts():

@@ -70,7 +70,7 @@ def world(contract: Contract, *shares: float, **more: Any) -> Any:
 
 def test_one_guard_close_to_its_limit_freezes_the_ramp_and_says_so() -> None:
     over = {"due_at": NOW - 1}
-    decision = world(guards(Family.ERRORS), 0.048, **over).decide()
+    decision = world(guards(Family.ERRORS), 0.048, **over).after_telling()
     assert (decision.why.policy, decision.why.reason) == ("measure", "Holding")
     assert "close to its limit" in decision.why.message
     calm = world(guards(Family.ERRORS), 0.03, **over).decide()

@@ -66,6 +66,13 @@ class World:
         check_left_out(self.spec, self.status, self.seen, self.now)
         return decide(self.spec, self.status, self.seen, self.now)
 
+    def after_telling(self) -> Decision:
+        """What is decided once people were told what the guards say."""
+        first = self.decide()
+        if first.why.policy != "tell":
+            return first
+        return self.but(status=first.status).decide()
+
     def but(self, **changes: Any) -> World:
         """The same world with attempt, stage, seen, spec or status fields changed.
 

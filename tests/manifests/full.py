@@ -190,6 +190,7 @@ def _attempt(backends: str, message: str) -> dict[str, Any]:
             "measuringSince": SINCE,
             "dueAt": SINCE,
             "waitSince": SINCE,
+            "told": [f"guard-{number}/GuardInconclusive" for number in range(20)],
         },
         "guards": [_guard_status(number, message, slices=20) for number in range(20)],
         "outlook": [

@@ -111,6 +111,7 @@ class Reason(_Documented):
 
     # GuardsPassing
     WITHIN_LIMITS = "WithinLimits", "Every guard passes."
+    CLOSE_TO_LIMIT = "CloseToLimit", "Every guard passes, one within 10 % of its limit."
     WARNED = "Warned", "Only guards fail whose onFail is Warn."
     UNGUARDED = "Unguarded", "The Rollout has no contract; the message says why."
 
@@ -164,8 +165,18 @@ class EventReason(_Documented):
     ATTEMPT_STARTED = "AttemptStarted", "A new template is held and an attempt begins."
     STAGE_STARTED = "StageStarted", "The attempt enters a stage."
     WEIGHT_CHANGED = "WeightChanged", "The canary's weight was written to the route."
-    GUARD_FAILED = "GuardFailed", "A guard failed."
-    GUARD_INCONCLUSIVE = "GuardInconclusive", "A guard has too little evidence at maxHold."
+    GUARD_FAILED = (
+        "GuardFailed",
+        "A guard whose onFail is Hold or Warn failed; told once a stage.",
+    )
+    GUARD_WARNING = (
+        "GuardWarning",
+        "A guard is close to its limit, so that the next stage waits; told once a stage.",
+    )
+    GUARD_INCONCLUSIVE = (
+        "GuardInconclusive",
+        "A guard has too little evidence at the stage's maxHold; the message says what follows.",
+    )
     HOLD_STARTED = "HoldStarted", "The attempt waits; the message says for what."
     HOLD_ENDED = "HoldEnded", "The attempt goes on."
     APPROVAL_REQUESTED = "ApprovalRequested", "A stage waits for people to agree."

@@ -128,6 +128,10 @@ class StageStatus(ApiStatus):
     wait_since: Timestamp | None = Field(
         default=None, description="The start of the wait that progressDeadline measures."
     )
+    told: Annotated[tuple[ObjectText, ...], Field(max_length=64), ATOMIC] | None = Field(
+        default=None,
+        description="What of its guards was told in events in this stage: guard/reason.",
+    )
 
 
 class StageOutlook(ApiStatus):

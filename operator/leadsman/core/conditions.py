@@ -165,6 +165,9 @@ def _guards_passing(view: View) -> tuple[str, str, str, str]:
     if not guards:
         return ("GuardsPassing", "Unknown", "WarmingUp", "no guard has been asked yet")
     if view.evidence.passing == len(guards):
+        near = ", ".join(one.name for one in view.evidence.warning)
+        if near:
+            return ("GuardsPassing", "True", "CloseToLimit", f"close to the limit: {near}")
         return ("GuardsPassing", "True", "WithinLimits", "every guard passes")
     warn = {one.name for one in view.contract.guards if one.on_fail is OnFail.WARN}
     failing = [one for one in guards if one.verdict == Verdict.FAIL]

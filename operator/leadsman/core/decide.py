@@ -23,6 +23,7 @@ from leadsman.core.policies import (
     opening,
     restarting,
     shifting,
+    telling,
     unwinding,
 )
 from leadsman.core.spec import RolloutSpec
@@ -79,6 +80,7 @@ CHAIN: tuple[tuple[Policy, set[Phase]], ...] = (
     (shifting.raise_weight, SHIFTING),
     (restarting.restarting, FORWARD),
     (shifting.arrival, SHIFTING),
+    (telling.tell, MEASURING),
     (measuring.measure, FORWARD),
     (measuring.advance, FORWARD),
     (handing_over.hand_over, HANDING_OVER),

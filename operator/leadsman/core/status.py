@@ -73,7 +73,7 @@ class StageStatus:
 
     `commanded_at`: the weight was written; `accepted_at`: the gateway took it; `measuring_since`:
     it has arrived and settled, the hold counts from here; `wait_since`: the progress deadline
-    counts from here.
+    counts from here; `told`: what of its guards was told in events, "guard/reason" each.
     """
 
     index: int
@@ -84,6 +84,7 @@ class StageStatus:
     accepted_at: float | None = None
     measuring_since: float | None = None
     due_at: float | None = None
+    told: tuple[str, ...] = ()
 
 
 class SliceStatus(NamedTuple):

@@ -191,6 +191,7 @@ def _encode_stage(one: StageStatus, weight: int) -> Body:
             "acceptedAt": _moment(one.accepted_at),
             "measuringSince": _moment(one.measuring_since),
             "dueAt": _moment(one.due_at),
+            "told": list(one.told) or None,
         }
     )
 

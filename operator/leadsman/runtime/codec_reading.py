@@ -309,6 +309,7 @@ def _decode_stage(tree: _Fields) -> StageStatus:
         accepted_at=tree.moment("acceptedAt"),
         measuring_since=tree.moment("measuringSince"),
         due_at=tree.moment("dueAt"),
+        told=tree.lines("told", str),
     )
 
 
