@@ -70,6 +70,12 @@ def test_a_plan_that_is_long_enough_is_sound() -> None:
     assert doubt(PLAN, contract(), ()) == ""
 
 
+def test_guards_that_are_asked_for_different_ratios_are_told_with_all_of_them() -> None:
+    strict, lax = contract(1.5).guards[0], contract(2).guards[0]
+    both = Contract(guards=(strict, replace(lax, name="others")), design_ratio=1.5)
+    assert "that 1.5 or 2 times the bad events need" in doubt(PLAN, both, looked(2))
+
+
 def test_a_plan_that_is_too_short_is_told_with_its_figures_and_decides_nothing() -> None:
     terms = Terms(replace(PLAN, stages=middle().seen.terms.plan.stages), contract())
     world = middle().but(terms=terms, readings=(seen(2),), weight_since=NOW - 100)

@@ -89,15 +89,16 @@ def doubt(plan: Plan, contract: Contract, outlook: tuple[StageOutlook, ...]) -> 
     )
     return (
         f"with the traffic seen the plan's holds give {part:.0%} of the evidence that"
-        f" {_ratio(contract):g} times the bad events need ({stages}): a stage will wait for more;"
+        f" {_asked(contract)} times the bad events need ({stages}): a stage will wait for more;"
         " lengthen the holds, raise the weights, or raise designRatio"
     )
 
 
-def _ratio(contract: Contract) -> float:
-    """The least worsening that every gate is asked for: beyond what the guards tolerate."""
+def _asked(contract: Contract) -> str:
+    """The least worsening that each gate is asked for, beyond what it tolerates: "1.5 or 2"."""
     gates = [gate for one in contract.guards if (gate := _gate(one)) is not None]
-    return max((settings_of(gate).design_ratio for gate in gates), default=contract.design_ratio)
+    ratios = sorted({settings_of(gate).design_ratio for gate in gates} or {contract.design_ratio})
+    return " or ".join(f"{ratio:g}" for ratio in ratios)
 
 
 def _gate(guard: GuardSpec) -> Sequential | None:
