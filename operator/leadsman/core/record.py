@@ -37,13 +37,18 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """One decision with all that it was made from; `now` is Unix seconds."""
+    """One decision with all that it was made from; `now` is Unix seconds.
+
+    `number` counts the decisions of one process from 1, those that could not be written included,
+    so that a reader sees what is missing; 0 where nobody counted.
+    """
 
     spec: RolloutSpec
     status: Status
     observation: Observation
     now: float
     decision: Decision
+    number: int = 0
 
 
 def encode(value: object, declared: Any = None) -> Any:

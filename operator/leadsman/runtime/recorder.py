@@ -1,7 +1,8 @@
 """Decision records: each decision with all that it was made from, as JSON lines.
 
 Recording is for people who ask why, and for replay; it never fails or delays a decision.
-Files are bounded and the oldest goes first.
+Files are bounded and the oldest goes first. Files are numbered, and records in the order of their
+decisions, so that whoever reads them sees when some are missing.
 """
 
 from __future__ import annotations
@@ -54,14 +55,16 @@ class FileRecorder:
         self._files = files
         self._open: IO[str] | None = None
         self._written = 0
+        self._number = 0
         self._broken = False
 
     def record(
         self, spec: RolloutSpec, status: Status, seen: Observation, now: float, decision: Decision
     ) -> None:
-        """Write one line; a disk that does not take it is reported once."""
+        """Write one line; a disk that does not take it is reported once, and leaves a gap."""
+        self._number += 1
         try:
-            record = DecisionRecord(spec, status, seen, now, decision)
+            record = DecisionRecord(spec, status, seen, now, decision, self._number)
             line = json.dumps(encode(record), separators=(",", ":")) + "\n"
             out = self._file()
             out.write(line)
