@@ -16,6 +16,7 @@ from leadsman.core.actions import (
     RestoreRules,
     ScaleCanary,
     SetArm,
+    SetWeights,
     TakeOver,
     Unpause,
     Unpin,
@@ -107,13 +108,44 @@ def test_in_weights_only_the_arm_moves_at_once_and_the_weights_wait_for_it():
     [
         ("shrunk", (stable_set(replicas=2), replace(TAKEN, replicas=2)), 0.1),
         ("stable not at 0 for long", (stable_set(), TAKEN), 30.0),
-        ("not the new set", (stable_set(), replace(TAKEN, matches=False)), 1.0),
+        (
+            "not the new set, stable weak",
+            (stable_set(available=1, ready=1), replace(TAKEN, matches=False)),
+            1.0,
+        ),
     ],
 )
 def test_a_release_that_did_not_take_is_reclaimed(name, sets, ago):
     decision = handing_over(sets=sets, released_at=NOW - ago).decide()
     assert decision.actions[0] == TakeOver("shop-new", "uid-new", "12"), name
     assert decision.status.attempt.released_at is None
+
+
+def test_a_set_taken_back_before_a_restart_is_not_taken_for_released():
+    ours = replace(TAKEN, owner=Owner.ROLLOUT, replicas=0)
+    found = handing_over(sets=(stable_set(), ours), released_at=NOW - 5).decide()
+    assert (found.actions, found.status.attempt.released_at) == ((), None)
+    assert found.persist is Persist.NOW
+
+
+@pytest.mark.parametrize(("template", "reason"), [("old", "Reverted"), ("newer", "Superseded")])
+def test_a_set_scaled_down_for_another_template_loses_its_traffic_before_it_is_taken_back(
+    template, reason
+):
+    shrunk = replace(TAKEN, replicas=0, matches=False)
+    stable = stable_set(matches=template == "old")
+    world = handing_over(
+        target=target(template=template), sets=(stable, shrunk), released_at=NOW - 0.1
+    )
+    decision = world.decide()
+    assert kinds(decision) == ["SetWeights", "TakeOver"]
+    assert decision.actions[0] == SetWeights(0, lowering=True)
+    attempt = decision.status.attempt
+    assert (attempt.direction.reason, attempt.weight, attempt.released_at) == (reason, 0, None)
+    # Killed after the first write: the same again, without a second write of the route.
+    again = world.but(rules=(rule(0),)).decide()
+    assert kinds(again) == ["TakeOver"]
+    assert again.status.attempt.direction.reason == reason
 
 
 @pytest.mark.parametrize("owner", [Owner.DEPLOYMENT, Owner.NONE])

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from leadsman.testing import Killed
+from leadsman.testing.fake_kube.faults import Write
 
 from .cluster import LRO, Lab
 from .oracles import watch
@@ -50,6 +51,24 @@ async def return_to_old(lab: Lab) -> None:
     await lab.until_rest()
 
 
+async def reverted_at_the_release(lab: Lab) -> None:
+    """v2, whose template is taken back in the moment in which its set is released."""
+    kills = lab.kube.faults.before_write
+    moments: list[float] = []
+
+    def revert(write: Write) -> None:
+        if not moments and "desired-replicas" in str(write.body):
+            moments.append(write.time)
+            lab.release("v1")
+        if kills is not None:
+            kills(write)
+
+    lab.kube.faults.before_write = revert
+    lab.release("v2")
+    await lab.until_rest()
+    assert moments, "nothing was released"
+
+
 async def play(story: Story, kill: tuple[str, int] | None = None) -> tuple[Lab, int]:
     """Play a story from adoption on; return the lab and the number of the operator's writes."""
     lab = Lab()
@@ -86,7 +105,9 @@ def end_of(lab: Lab) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("story", [promotion, rollback, deletion, return_to_old])
+@pytest.mark.parametrize(
+    "story", [promotion, rollback, deletion, return_to_old, reverted_at_the_release]
+)
 async def test_killed_before_and_after_each_write(story):
     clean, writes = await play(story)
     wanted = end_of(clean)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leadsman.core.actions import (
+    Action,
     DropArms,
     DropTerms,
     Emit,
@@ -22,6 +23,8 @@ from leadsman.core.actions import (
 )
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.observation import Owner, ReplicaSet, Role
+from leadsman.core.policies.breaches import Breach, find_breach
+from leadsman.core.policies.falling_back import roll_back
 from leadsman.core.policies.holding import rolling_update
 from leadsman.core.policies.leads import lead
 from leadsman.core.policies.unwinding import ended
@@ -44,14 +47,20 @@ meanwhile. The controller may be slow; taking the set back just then would undo 
 
 
 def reclaim(view: View) -> Decision | None:
-    """Released, but the Deployment did not take the set whole: take it back and try again."""
+    """Released, but the Deployment did not take the set whole: take it back and try again.
+
+    Where there is nothing to try again, because the template is another one by now, traffic goes
+    back to stable first: the Deployment has scaled the set that carries it to nothing.
+    """
     attempt, target, canary = view.attempt, view.target, view.canary_set
     if not view.released or attempt is None or target is None or canary is None:
         return None
     if rolling_update(view) or attempt.rested_at is not None or attempt.released_at is None:
         return None
-    if canary.owner is Owner.ROLLOUT or canary.deleting:
+    if canary.deleting:
         return None
+    if canary.owner is Owner.ROLLOUT:
+        return _reclaimed(view, f"ReplicaSet {canary.name} was taken back before a restart")
     stable = view.stable_set
     stable_left = stable is not None and stable.replicas > 0
     waited = view.now - attempt.released_at
@@ -60,19 +69,45 @@ def reclaim(view: View) -> Decision | None:
     stuck = stable_left and waited >= patience
     if not shrank and not stuck:
         return None
+    take = TakeOver(canary.name, canary.uid, canary.resource_version)
+    found = None if view.at_attempt else find_breach(view)
+    if found is not None:
+        return _turned_round(view, found, take)
     message = (
         f"the Deployment did not take the set whole ({canary.replicas} of {target.replicas}"
         " replicas): taken back, and tried again"
     )
+    return _reclaimed(view, message, take, Emit("HandOverRepeated", message, warning=True))
+
+
+def _reclaimed(view: View, message: str, *actions: Action) -> Decision:
+    """The set is the Rollout's again, and not released any more."""
     return view.act(
         "reclaim",
         "Progressing",
         message,
-        TakeOver(canary.name, canary.uid, canary.resource_version),
-        Emit("HandOverRepeated", message, warning=True),
+        *actions,
         status=view.with_attempt(
             released_at=None, direction=view.heading_for(Heading.HANDING_OVER, "Reclaimed", message)
         ),
+        persist=Persist.NOW,
+        urgency=Urgency.ROLL_BACK,
+    )
+
+
+def _turned_round(view: View, found: Breach, take: TakeOver) -> Decision:
+    """Back to stable instead of once more forward: weight 0, the set, the direction."""
+    back = roll_back(view, found)
+    if back.status.attempt is None:
+        raise AssertionError("roll_back() keeps the attempt")
+    status = replace(back.status, attempt=replace(back.status.attempt, released_at=None))
+    return view.act(
+        "reclaim",
+        back.why.reason,
+        back.why.message,
+        *back.actions,
+        take,
+        status=status,
         persist=Persist.NOW,
         urgency=Urgency.ROLL_BACK,
     )
