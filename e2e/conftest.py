@@ -23,7 +23,7 @@ from e2e.harness.api import Api
 from e2e.harness.app import App, Place
 from e2e.harness.installation import Installation
 
-SECONDS = 360
+SECONDS = 480
 """What a suite may take at the most; each of its waits has a shorter limit of its own."""
 
 _REASON = pytest.StashKey[str]()

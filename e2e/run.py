@@ -141,7 +141,7 @@ def main() -> int:
     """The entry point."""
     parser = argparse.ArgumentParser(prog="python -m e2e.run", description=__doc__)
     parser.add_argument("-k", default="", help="only tests that match, as pytest's -k")
-    parser.add_argument("-n", type=int, default=2, help="suites side by side (default 2)")
+    parser.add_argument("-n", type=int, default=3, help="suites side by side (default 3)")
     parser.add_argument("--name", default=f"e2e-{os.getpid()}", help="name of the cluster")
     parser.add_argument(
         "--phase", action="append", choices=list(phases(1)), help="only this phase (repeatable)"

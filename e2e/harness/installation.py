@@ -23,12 +23,14 @@ from e2e.cluster.operator_image import operator_image
 from e2e.harness.api import Api, ApiError, Body
 from e2e.harness.objects import ROOT, metrics_source
 from e2e.harness.reading import condition, pod_ready
-from e2e.harness.shared import forget, locked, shared
+from e2e.harness.shared import forget, locked, seated, shared
 
 IMAGE_NOTE = "e2e.leadsman.dev/image"
 RECORDS = "leadsman-records"
 MOUNT = "/records"
 ENTRY = b"leadsman.shell.main"
+LOADS = max(2, os.cpu_count() or 1)
+"""Test processes that send at the same time: more of them, and the gateway answers late."""
 
 
 class Installation:
@@ -236,6 +238,10 @@ class Installation:
     def stopped(self) -> AbstractContextManager[None]:
         """The operator is down inside the block."""
         return shared(self._folder, "operator", self.stop, self.start)
+
+    def sending(self) -> AbstractContextManager[None]:
+        """A place among the test processes that load the cluster at the same time."""
+        return seated(self._folder, "load", LOADS)
 
     def without_policies(self, word: str = "") -> AbstractContextManager[None]:
         """Admission policies whose name contains `word` are absent inside the block."""

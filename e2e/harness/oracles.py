@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ from leadsman.guards.memory import decode_memory
 
 SLACK = 0.25
 """Seconds by which two watches may see the same moment differently."""
+
+LATE = 5.0
+"""Seconds by which a watch may be behind on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +191,31 @@ def never_less(told: Sequence[Counted]) -> None:
 
 
 def unpinned_at(app: App, service: str = NAME, after: float = 0.0) -> float | None:
-    """When the Service's pin was taken away (Unix seconds); None when it never was pinned."""
+    """When the Service's pin was taken away (Unix seconds); None when it never was pinned.
+
+    On a busy machine a test hears of it a second late, so it is the moment that the attempt's turn
+    is said to have been at, where the test heard of that before.
+    """
     pinned = False
     for change in app.history.of("Service", service):
         if change.at < after:
             continue
         has = "pod-template-hash" in (change.body["spec"].get("selector") or {})
         if pinned and not has:
-            return change.at
+            turned = [at for at in _turns(app) if change.at - LATE <= at <= change.at]
+            return max(turned, default=change.at)
         pinned = has
     return None
+
+
+def _turns(app: App) -> set[float]:
+    """When attempts went over to handing over or rolling back (Unix seconds), as status says."""
+    found: set[float] = set()
+    for change in app.history.of("Rollout"):
+        turn = (change.body.get("status", {}).get("attempt") or {}).get("direction") or {}
+        if turn.get("name") in ("HandingOver", "RollingBack"):
+            found.add(datetime.fromisoformat(turn["since"]).timestamp())
+    return found
 
 
 def callers_inside_saw_only_stable(app: App, traffic: Traffic, canary: str) -> None:

@@ -1,15 +1,22 @@
-"""Disturbances that several test processes share: the first one makes it, the last one mends it.
+"""What several test processes share: disturbances, and the places for loads.
 
-Suites that disturb the cluster in the same way run side by side; each of them must be sure that the
-disturbance lasts as long as its own block.
+Suites that disturb the cluster in the same way run side by side: the first one makes the
+disturbance, the last one mends it, and each of them can be sure that it lasts as long as its own
+block. Loads take the processors that the gateway needs as well, so that only so many processes send
+at a time, and the others do what needs none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
+
+_seats: list[IO[str]] = []
+"""The place that this process has, once for each block that it is in."""
 
 
 @contextlib.contextmanager
@@ -45,3 +52,26 @@ def _count(folder: Path, name: str, step: int, at_the_edge: Callable[[], None]) 
         path.write_text(str(before + step))
         if 0 in (before, before + step):
             at_the_edge()
+
+
+@contextlib.contextmanager
+def seated(folder: Path, name: str, places: int) -> Iterator[None]:
+    """No more than so many processes are inside; one that is inside already may enter again."""
+    _seats.append(_seats[-1] if _seats else _seat(folder, name, places))
+    try:
+        yield
+    finally:
+        handle = _seats.pop()
+        if not _seats:
+            handle.close()
+
+
+def _seat(folder: Path, name: str, places: int) -> IO[str]:
+    while True:
+        for number in range(places):
+            handle = (folder / f"seat-{name}-{number}").open("w")
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            handle.close()
+        time.sleep(0.1)
