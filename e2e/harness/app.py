@@ -23,6 +23,7 @@ from e2e.harness import objects
 from e2e.harness.api import Api, ApiError, Body
 from e2e.harness.history import History
 from e2e.harness.installation import Installation
+from e2e.harness.pods import pod_proxy
 from e2e.harness.reading import ROUTES, canary_weight, condition, version_of
 from e2e.harness.rest import unrest
 from e2e.harness.users import LONGEST, Report, Users
@@ -73,6 +74,7 @@ class App:
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.history = History(self.api, namespace)
         self._loads = 0
+        self._proxy = pod_proxy(place.cluster.kubeconfig)
 
     def close(self) -> None:
         """Removes the namespace; the operator gives everything back meanwhile."""
@@ -165,15 +167,8 @@ class App:
 
     def behave(self, pods: str | Sequence[Body], **settings: Any) -> int:
         """POST /admin to every pod of a version, or to these pods; how many took it."""
-        done = 0
-        for pod in self.pods(pods) if isinstance(pods, str) else pods:
-            address = pod.get("status", {}).get("podIP")
-            if not address:
-                continue
-            with suppress(httpx.HTTPError):
-                httpx.post(f"http://{address}:8080/admin", params=settings, trust_env=False)
-                done += 1
-        return done
+        told = self.pods(pods) if isinstance(pods, str) else pods
+        return self._proxy.post(told, "admin", settings)
 
     def remember(self) -> None:
         """What is stored now is what must be there again at rest."""
@@ -189,7 +184,14 @@ class App:
     def users(
         self, rps: float = 200, inside: float = 50, *, grpc: bool = False, host: str = ""
     ) -> Iterator[Traffic]:
-        """Steady load during the block; the Traffic is complete when the block has ended."""
+        """Steady load during the block; the Traffic is complete when the block has ended.
+
+        It begins when no more than so many other test processes send (`Installation.sending`).
+        """
+        with self.operator.sending():
+            yield from self._users(rps, inside, grpc, host)
+
+    def _users(self, rps: float, inside: float, grpc: bool, host: str) -> Iterator[Traffic]:
         self._loads += 1
         loads = [
             Load(
