@@ -15,15 +15,7 @@ from leadsman.guards.eprocess import RatioSettings, empty, mh_ratio, update
 from leadsman.guards.intervals import newcombe
 from leadsman.guards.share import log_evidence_of_counts
 from tests.guards.reference import ranks, tables
-
-CONTROL = {1.5: 2, 2: 16, 2.5: 18, 3: 16, 3.5: 10, 4: 8, 4.5: 4, 5: 6, 5.5: 2, 6: 5, 8: 1}
-CONTROL |= {15.5: 1, 54.5: 1}
-EXPERIMENT = {1.5: 9, 2: 16, 2.5: 22, 3: 17, 3.5: 9, 4: 5, 4.5: 1, 5: 3, 5.5: 1, 6: 2, 6.5: 2}
-EXPERIMENT |= {7: 1, 7.5: 1, 16.5: 1}
-"""Kayenta's "tie out with R": 90 observations an arm, how many there are of each value."""
-
-FIRST_CONTROL = (1.5, 6, 5, 2.5, 2.5, 2, 2, 3.5, 3, 3, 3, 2, 3, 8, 4)
-FIRST_EXPERIMENT = (2.5, 2.5, 2, 2.5, 3.5, 2, 3.5, 1.5, 3, 3, 2.5, 3.5, 2, 2.5, 2)
+from tests.guards.reference.observations import FIRST_FIFTEEN, NINETY
 
 
 def evidence(counts, ratio, tolerance=0.0):
@@ -156,16 +148,12 @@ def test_lindon_and_maleks_example_crosses_five_percent_with_its_last_count():
 
 
 def test_ranks_of_fifteen_an_arm():
-    found = ranks.standardised(np.array(FIRST_EXPERIMENT), np.array(FIRST_CONTROL), 0.5)
+    found = ranks.standardised(*FIRST_FIFTEEN, 0.5)
     assert found == pytest.approx(-1.2245785611, abs=5e-11)
 
 
 def test_the_shift_between_ninety_an_arm_as_r_finds_it():
-    control, experiment = (
-        np.repeat(list(values), list(values.values())) for values in (CONTROL, EXPERIMENT)
-    )
-    assert (len(control), len(experiment)) == (90, 90)
-    low, high, middle = ranks.shift_interval(experiment, control)
+    low, high, middle = ranks.shift_interval(*NINETY)
     # The ends are where R's search stops inside a step, so each digit is its search's.
     assert low == pytest.approx(-0.500002521696696, abs=1e-14)
     assert high == pytest.approx(-3.486287505871302e-05, abs=1e-14)
