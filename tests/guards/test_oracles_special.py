@@ -28,7 +28,7 @@ SMALLEST = 1e-290
 """Below this a float is no longer exact, and scipy's integral not either."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SHAPES, SHAPES, st.floats(1e-9, 1 - 1e-9))
 def test_the_incomplete_beta_integral_over_eight_decades(a, b, x):
     share = float(special.betainc(a, b, x))
@@ -38,7 +38,7 @@ def test_the_incomplete_beta_integral_over_eight_decades(a, b, x):
         assert found == pytest.approx(log(share), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.floats(-1, 4).map(lambda e: 10**e),
     st.floats(-1, 4).map(lambda e: 10**e),
@@ -50,7 +50,7 @@ def test_at_a_quantile_of_the_beta_law_the_integral_is_its_share(a, b, share):
         assert log_beta_below(a, b, x) - log_beta(a, b) == pytest.approx(log(share), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 100_000), st.floats(0, 1), st.floats(1e-5, 0.999))
 def test_a_binomial_tail_is_the_integral(n, part, p):
     at_least = 1 + int(part * (n - 1))
@@ -65,7 +65,7 @@ def test_normal_quantiles(level):
     assert z_of(level) == pytest.approx(float(special.ndtri((1 + level) / 2)), rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 100_000), st.floats(0, 1), st.sampled_from([0.9, 0.95, 0.999]))
 def test_at_wilsons_ends_the_score_test_is_just_at_its_limit(total, part, level):
     bad = round(total * part)
@@ -80,7 +80,7 @@ COUNTS = st.tuples(
 ).map(lambda c: (c[0], round(c[0] * c[1] ** 4), c[2], round(c[2] * c[3] ** 4)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(COUNTS, min_size=1, max_size=6), st.sampled_from([0.0, 0.25]), st.booleans())
 def test_the_e_process_is_a_mixture_of_binomial_likelihood_ratios(rows, tolerance, two_sided):
     rules = RatioSettings(0.01, tolerance=tolerance, stages=3, two_sided=two_sided)
@@ -137,7 +137,7 @@ def log_choose(n, k):
     return -log(n + 1) - float(special.betaln(n - k + 1, k + 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.floats(1e-6, 1 - 1e-6), st.floats(0.05, 50))
 def test_the_information_of_a_bad_event_is_the_relative_entropy(p, step):
     q = p * step / (p * step + 1 - p)
@@ -145,7 +145,7 @@ def test_the_information_of_a_bad_event_is_the_relative_entropy(p, step):
     assert divergence(step, p) == pytest.approx(float(entropy), rel=1e-6, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5000), st.floats(0.01, 1)), min_size=2, max_size=5))
 def test_the_evidence_about_shares_is_the_dirichlet_multinomial(cells):
     whole = math.fsum(share for _, share in cells)
@@ -160,7 +160,7 @@ def test_the_evidence_about_shares_is_the_dirichlet_multinomial(cells):
     assert log_evidence_of_counts(counts, shares) == pytest.approx(found, rel=1e-8, abs=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 2000), st.floats(0.01, 100), st.sampled_from([0.01, 0.05]))
 def test_the_anytime_t_is_wider_than_students_interval_which_holds_for_one_look(
     pairs, deviation, alpha
@@ -171,7 +171,7 @@ def test_the_anytime_t_is_wider_than_students_interval_which_holds_for_one_look(
     assert student < gauges.t_radius(state, alpha)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(20, 2000), st.floats(-5, 5), st.floats(0.01, 100), st.sampled_from([1, 5]))
 def test_at_the_ends_of_the_anytime_t_its_evidence_is_just_enough(pairs, mean, deviation, g):
     state = MeanState(1.0, pairs, mean, deviation**2 * (pairs - 1))

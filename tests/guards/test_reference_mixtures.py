@@ -114,7 +114,7 @@ def test_the_engines_interval_is_the_inverted_mixture(total, part, alpha, tuned)
     assert found == pytest.approx(bernoulli_interval(bad, total, alpha, tuned), abs=2e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.floats(0, 1),
     st.floats(0, 1),

@@ -60,7 +60,7 @@ def test_turners_e_value_of_a_block():
     assert found == pytest.approx(1.939832041, abs=5e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 10_000),
     st.integers(1, 10_000),
