@@ -121,6 +121,22 @@ def test_a_release_that_did_not_take_is_reclaimed(name, sets, ago):
     assert decision.status.attempt.released_at is None
 
 
+@pytest.mark.parametrize("owner", [Owner.DEPLOYMENT, Owner.NONE])
+def test_a_release_that_was_not_recorded_comes_before_every_reason_to_roll_back(owner):
+    taken = replace(TAKEN, owner=owner)
+    world = handing_over(sets=(GONE, taken), arms=arms(0, 4), deleting=True)
+    found = world.decide()
+    assert (found.why.policy, found.actions) == ("release_found", ())
+    assert (found.status.attempt.released_at, found.persist) == (NOW, Persist.NOW)
+    assert found.status.attempt.rested_at is None
+
+
+def test_a_rolling_update_that_was_released_has_its_route_at_rest_already():
+    terms = Terms(replace(PLAN, promotion=Promotion.ROLLING_UPDATE), CONTRACT)
+    found = handing_over(terms=terms, sets=(GONE, TAKEN)).decide().status.attempt
+    assert (found.released_at, found.rested_at) == (NOW, NOW)
+
+
 def test_a_set_taken_back_before_a_restart_is_not_taken_for_released():
     ours = replace(TAKEN, owner=Owner.ROLLOUT, replicas=0)
     found = handing_over(sets=(stable_set(), ours), released_at=NOW - 5).decide()
@@ -193,6 +209,16 @@ def test_rolling_update_promotes_by_the_deployments_own_roll_out():
 # --- unwinding -----------------------------------------------------------------------------
 
 EMPTY = {"pods": pods(0), "sets": (stable_set(),), "arms": arms(4, 0)}
+
+
+def test_a_permanent_arm_that_selects_everybody_lists_no_endpoints_of_the_canary():
+    stable, canary = arms(4, 4)
+    own = {"rules": (replace(rule(0), permanent=True),)}
+    listed = rolling_back(ago=40, **{**EMPTY, **own, "arms": (stable, canary)}).decide()
+    assert "4 endpoints of the canary" in listed.why.message
+    widened = (stable, replace(canary, revision=""))
+    at_rest_again = rolling_back(ago=40, **{**EMPTY, **own, "arms": widened}).decide()
+    assert "endpoints of the canary" not in at_rest_again.why.message
 
 
 def test_traffic_off_before_scale_down():

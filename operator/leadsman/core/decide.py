@@ -41,6 +41,7 @@ ALWAYS = set(Phase)
 CHAIN: tuple[tuple[Policy, set[Phase]], ...] = (
     # lowering waits for nothing
     (falling_back.traffic_off, BACK),
+    (handing_over.release_found, HANDING_OVER),
     (falling_back.breach, ONWARD),
     # half a picture stops here
     (holding.unread, ALWAYS),

@@ -46,6 +46,30 @@ meanwhile. The controller may be slow; taking the set back just then would undo 
 """
 
 
+def release_found(view: View) -> Decision | None:
+    """The set is not ours any more: released before a restart that came before it was recorded.
+
+    It comes before every reason to roll back: stable is being scaled down, and there is nothing to
+    roll back to.
+    """
+    attempt, canary = view.attempt, view.canary_set
+    if attempt is None or view.heading is not Heading.HANDING_OVER or view.released:
+        return None
+    if view.target is None or canary is None or canary.owner in (Owner.ROLLOUT, Owner.OTHER):
+        return None
+    return view.act(
+        "release_found",
+        "Progressing",
+        "the set is the Deployment's",
+        status=view.with_attempt(
+            released_at=view.now,
+            # A rolling update begins with the route at rest, before the release.
+            rested_at=view.now if rolling_update(view) else attempt.rested_at,
+        ),
+        persist=Persist.NOW,
+    )
+
+
 def reclaim(view: View) -> Decision | None:
     """Released, but the Deployment did not take the set whole: take it back and try again.
 
@@ -120,14 +144,6 @@ def hand_over(view: View) -> Decision | None:
         return None
     if target is None or canary is None:
         return view.wait("hand_over", "TargetMissing", "the target or the canary's set is gone")
-    if canary.owner is not Owner.ROLLOUT and canary.owner is not Owner.OTHER:
-        return view.act(
-            "hand_over",
-            "Progressing",
-            "the set is the Deployment's",
-            status=view.with_attempt(released_at=view.now),
-            persist=Persist.NOW,
-        )
     if rolling_update(view):
         return _release_to_rolling_update(view, attempt, canary)
     need = need_of(view, attempt, target, canary)

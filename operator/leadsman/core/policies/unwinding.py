@@ -94,11 +94,12 @@ def _canary_away(view: View, attempt: Attempt) -> Decision | None:
             f"{view.canary_pods_left} canary pods are leaving",
             until=view.now + 5,
         )
-    if view.ready_canary:
+    listed = _listed(view, attempt)
+    if listed:
         return view.wait(
             "unwind",
             "Progressing",
-            f"{view.ready_canary} endpoints of the canary are still listed",
+            f"{listed} endpoints of the canary are still listed",
             until=view.now + 5,
         )
     if canary is not None and owned(canary) and attempt.took_over and not canary.deleting:
@@ -109,6 +110,12 @@ def _canary_away(view: View, attempt: Attempt) -> Decision | None:
             GiveBack(canary.name, canary.uid, canary.resource_version),
         )
     return None
+
+
+def _listed(view: View, attempt: Attempt) -> int:
+    """Ready endpoints of arms that select the canary: at rest a permanent arm selects everybody."""
+    arms = [arm for arm in view.seen.arms if arm.revision == attempt.revision]
+    return max((arm.ready for arm in arms if arm.role is Role.CANARY), default=0)
 
 
 def _to_rest(view: View, attempt: Attempt) -> Decision:
