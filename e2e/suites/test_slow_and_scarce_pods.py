@@ -1,0 +1,96 @@
+"""Pods that may not be made, and pods that count only after a while: weight waits for them."""
+
+from __future__ import annotations
+
+import json
+
+from e2e.harness import oracles
+from e2e.harness.api import Body
+from e2e.harness.app import App
+from e2e.harness.objects import NAME, plan
+from e2e.harness.reading import condition, pod_ready
+from e2e.harness.strength import asked, available, canary_set
+
+STAGES = (50, 100)
+STEADY = 3
+"""minReadySeconds of the Deployment. Kubernetes counts whole seconds from a moment that it keeps in
+whole seconds, so that up to one of them may be missing."""
+
+
+def quota(app: App, pods: int) -> None:
+    """A ResourceQuota on the namespace's pods; returns when the API server goes by it."""
+    body: Body = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "pods"},
+        "spec": {"hard": {"pods": str(pods)}},
+    }
+    app.apply(body)
+
+    def in_force() -> bool:
+        found = json.loads(app.kubectl("get", "resourcequota", "pods", "-o", "json").stdout)
+        return bool(found.get("status", {}).get("hard", {}).get("pods") == str(pods))
+
+    app.wait("the quota is in force", in_force, 20)
+
+
+def test_a_quota_that_forbids_the_canarys_pods_holds_the_release_and_touches_nobody(app: App):
+    app.install()
+    app.govern(plan=plan(*STAGES, hold="2s", deadline="120s"))
+    kept = {pod["metadata"]["uid"] for pod in app.pods("v1")}
+    with app.users() as traffic:
+        quota(app, len(app.api.list("Pod", app.namespace)))
+        app.release("v2")
+        app.wait(
+            "the canary's pods are forbidden",
+            lambda: condition(app.history.get("ReplicaSet", canary_set(app)), "ReplicaFailure").get(
+                "reason"
+            ),
+        )
+        app.wait(
+            "it is told what is missing",
+            lambda: "0 of 2 canary pods available" in app.ready().get("message", ""),
+            20,
+        )
+        assert app.ready()["status"] == "False"
+        assert not app.pods("v2")
+        assert app.weight() in (None, 0)
+        assert {pod["metadata"]["uid"] for pod in app.pods("v1")} == kept
+        quota(app, 40)
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    oracles.never_above_the_plan(app, STAGES, 2.0)
+    oracles.callers_inside_saw_only_stable(app, traffic, "v2")
+
+
+def test_min_ready_seconds_of_the_deployment_count_for_the_canary(app: App):
+    app.install()
+    body = {"spec": {"minReadySeconds": STEADY}}
+    app.api.patch("Deployment", NAME, app.namespace, body)
+    app.wait("it is complete again", app.complete)
+    app.govern(plan=plan(25, 100, hold="1s"))
+    with app.users() as traffic:
+        app.release("v2")
+        first = app.at_weight(25)
+        name = canary_set(app)
+        assert available(app, name) >= 1
+        full = app.at_weight(100)
+        assert asked(app, name) == available(app, name) == 4
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    oracles.pods_kept(app, "v2")
+    readied = sorted(_ready_since(app, "v2").values())
+    assert first - readied[0] >= STEADY - 1 - oracles.SLACK
+    assert full - readied[-1] >= STEADY - 1 - oracles.SLACK
+
+
+def _ready_since(app: App, version: str) -> dict[str, float]:
+    """When each pod of a version was first seen ready (Unix seconds)."""
+    found: dict[str, float] = {}
+    names = {pod["metadata"]["name"] for pod in app.pods(version)}
+    for change in app.history.of("Pod"):
+        if change.name in names and pod_ready(change.body):
+            found.setdefault(change.name, change.at)
+    return found
