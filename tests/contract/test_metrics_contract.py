@@ -7,17 +7,11 @@ name of a metric that is sampled each second.
 
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
-from aiohttp import web
 
-from leadsman.adapters.clock import SystemClock
-from leadsman.adapters.prometheus import Bounds, Prometheus
 from leadsman.ports import MetricsSource
-from leadsman.testing import FakeKube, FakeMetrics
-from tests.testing.manifests import deployment, route, service
+
+from .served import prometheus
 
 
 class MetricsContract:
@@ -78,23 +72,6 @@ class MetricsContract:
         await source.close()
 
 
-@pytest.fixture
-def metrics():
-    kube = FakeKube()
-    for manifest in (deployment(replicas=2), service(), route()):
-        kube.user_apply(manifest)
-    kube.advance(2)
-    made = FakeMetrics(kube)
-    made.route_load("default", "shop", 100)
-    kube.advance(30.5)
-    return made
-
-
-@pytest.fixture
-def known():
-    return "traefik_service_requests_total"
-
-
 class TestFakeMetrics(MetricsContract):
     @pytest.fixture
     def source(self, metrics):
@@ -104,35 +81,5 @@ class TestFakeMetrics(MetricsContract):
 class TestPrometheusAdapter(MetricsContract):
     @pytest.fixture
     async def source(self, metrics):
-        async def query(request):
-            asked = (await request.post())["query"]
-            split = re.fullmatch(r"(.*)\[([0-9]+)ms\]", asked, re.DOTALL)
-            if split is None:
-                return web.json_response({"status": "error"}, status=400)
-            answer = await metrics.range(split[1], int(split[2]) / 1000)
-            if answer.error:
-                return web.json_response({"status": "error"}, status=400)
-            result = [
-                {
-                    "metric": dict(series.labels),
-                    "values": [[sample.time, str(sample.value)] for sample in series.samples],
-                }
-                for series in answer.series
-            ]
-            body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
-            return web.Response(text=json.dumps(body), content_type="application/json")
-
-        app = web.Application()
-        app.router.add_post("/api/v1/query", query)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        adapter = Prometheus(
-            f"http://127.0.0.1:{runner.addresses[0][1]}/",
-            SystemClock(),
-            bounds=Bounds(queries_per_second=1000),
-            allowed=("127.0.0.0/8",),
-        )
-        yield adapter
-        await adapter.close()
-        await runner.cleanup()
+        async with prometheus(metrics) as adapter:
+            yield adapter

@@ -1,7 +1,7 @@
 """Public, documented fakes of everything that Leadsman talks to, for its tests and for yours.
 
 `FakeClock` owns time, `FakeKube` is a cluster with controllers, users and faults, `FakeMetrics`
-answers what a Prometheus would have scraped from it.
+answers what a Prometheus would have scraped from it, `FakeNotifier` keeps what was told.
 """
 
 from leadsman.testing.clock import START, FakeClock
@@ -17,6 +17,7 @@ from leadsman.testing.fake_kube import (
 )
 from leadsman.testing.fake_kube.schemas import from_crd
 from leadsman.testing.fake_metrics import FakeMetrics, MetricsFaults, Quality
+from leadsman.testing.notifier import FakeNotifier, Told
 
 __all__ = [
     "START",
@@ -24,12 +25,14 @@ __all__ = [
     "FakeClock",
     "FakeKube",
     "FakeMetrics",
+    "FakeNotifier",
     "Faults",
     "Killed",
     "MetricsFaults",
     "NotSettledError",
     "Quality",
     "Request",
+    "Told",
     "Traffic",
     "Write",
     "from_crd",

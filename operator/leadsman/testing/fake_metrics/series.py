@@ -6,15 +6,18 @@ label for the code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leadsman.ports import Body
+from leadsman.ports import Body, Sample
 from leadsman.testing.fake_kube.trees import dig
 
 Labels = tuple[tuple[str, str], ...]
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FAST = 0.004
+LOOKBACK = 300.0
+"""Seconds for which an expression takes a series' newest sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +109,14 @@ def spread(
                 rate * share * (fast + slow),
             )
         add(flows, f"{histogram}_bucket", {**coded, "le": "+Inf"}, rate * share)
+
+
+def held(samples: Sequence[Sample], instants: Sequence[float]) -> tuple[Sample, ...]:
+    """At each instant (Unix seconds) the newest sample's value, if it is not too old."""
+    times = [sample.time for sample in samples]
+    out = []
+    for instant in instants:
+        place = bisect_right(times, instant)
+        if place and times[place - 1] > instant - LOOKBACK:
+            out.append(Sample(instant, samples[place - 1].value))
+    return tuple(out)

@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import floor
 
 from leadsman.ports import (
     ENDPOINTSLICE,
@@ -33,9 +34,11 @@ from leadsman.testing.fake_kube.trees import dig
 from leadsman.testing.fake_metrics.counters import Counter
 from leadsman.testing.fake_metrics.selectors import selector as parse
 from leadsman.testing.fake_metrics.series import (
+    LOOKBACK,
     Labels,
     Quality,
     add,
+    held,
     pod_labels,
     pod_series,
     quality_of_environment,
@@ -78,7 +81,7 @@ class _Target:
 
 
 class FakeMetrics:
-    """The `MetricsSource` port over a FakeKube."""
+    """The `MetricsSource` and `Evaluator` ports over a FakeKube."""
 
     def __init__(self, kube: FakeKube, clock: FakeClock | None = None) -> None:
         self._kube = kube
@@ -93,6 +96,10 @@ class FakeMetrics:
         """Seconds from a scrape to its samples being readable."""
         self.traefik_phase = 0.35
         self.queries: list[tuple[float, str, float]] = []
+        self.takes_expressions = True
+        """Whether the source's administrator allows queries that users wrote."""
+        self.expressions: dict[str, Callable[[float], float | None]] = {}
+        """The value at a Unix time of each expression that is more than a selector."""
         kube.on_change(self._heard)
         kube.gateway.on_programmed.append(self._mark)
         self._clock.before_move.append(self._settle)
@@ -142,12 +149,10 @@ class FakeMetrics:
 
     async def range(self, selector: str, seconds: float) -> Answer:
         """The raw samples of the last `seconds` of all series that `selector` matches."""
-        self.queries.append((self._clock.monotonic(), selector, seconds))
+        failed = await self._asked(selector, seconds)
+        if failed is not None:
+            return failed
         faults = self.faults
-        if faults.delay:
-            await self._clock.sleep(faults.delay)
-        if faults.error:
-            return Answer(error=faults.error, detail="injected fault")
         try:
             match = parse(selector)
         except ValueError as error:
@@ -167,8 +172,40 @@ class FakeMetrics:
                         found.append(Series(named, samples))
         return Answer(series=tuple(found))
 
+    async def evaluate(self, expression: str, seconds: float, step: float) -> Answer:
+        """Values at the whole multiples of `step`: of a selector, or of one of `expressions`."""
+        if not self.takes_expressions:
+            return Answer(error="Refused", detail="the MetricsSource does not allow promQL")
+        value = self.expressions.get(expression)
+        if value is None:
+            raw = await self.range(expression, seconds + LOOKBACK)
+        else:
+            failed = await self._asked(expression, seconds)
+            if failed is not None:
+                return failed
+            raw = Answer()
+        now = self._clock.now() + self.faults.skew
+        numbers = range(floor((now - seconds) / step) + 1, floor(now / step) + 1)
+        instants = [number * step for number in numbers]
+        if value is None:
+            series = [replace(one, samples=held(one.samples, instants)) for one in raw.series]
+        else:
+            known = [(at, None if self.faults.empty else value(at)) for at in instants]
+            samples = [Sample(at, number) for at, number in known if number is not None]
+            series = [Series({}, tuple(samples))]
+        return replace(raw, series=tuple(one for one in series if one.samples))
+
     async def close(self) -> None:
         """Nothing to give back."""
+
+    async def _asked(self, query: str, seconds: float) -> Answer | None:
+        """Note a question; the answer where the source fails."""
+        self.queries.append((self._clock.monotonic(), query, seconds))
+        if self.faults.delay:
+            await self._clock.sleep(self.faults.delay)
+        if self.faults.error:
+            return Answer(error=self.faults.error, detail="injected fault")
+        return None
 
     def _times(self, phase: float, now: float, seconds: float) -> list[float]:
         last = now - self.readable_after
