@@ -58,7 +58,7 @@ _SIMULATED = (
     Limit("miss_x2_50rps", "%", "share", 1, "twice the errors, promoted"),
     Limit("miss_x1_5_2000rps", "%", "share", 1, "1.5 times the errors, promoted"),
 )
-"""What simulated releases tell; the rules of other tools are asked the same beside them."""
+"""What simulated releases tell; the rules of other tools are asked the same beside each."""
 _RULES = (
     ("failure_limit", "four failed measurements of a threshold"),
     ("consecutive", "three failed measurements in a row"),
@@ -113,8 +113,11 @@ LIMITS: dict[str, Limit] = {
         ),
         Limit("round_3400_breach_seconds", "s", "max", 5, "a breach readable to told, meanwhile"),
         Limit("guard_decision_microseconds", "µs", "p95", 50, "a block of a sequential guard"),
-        *_SIMULATED,
-        *(limit.under(rule, words) for limit in _SIMULATED for rule, words in _RULES),
+        *(
+            one
+            for limit in _SIMULATED
+            for one in (limit, *(limit.under(rule, words) for rule, words in _RULES))
+        ),
         Limit("simulate_per_second_core", "1/s", "p50", 60, "releases of 40 minutes", ">="),
         Limit("cold_start_seconds", "s", "max", None, "bare cluster to the first 200"),
     )

@@ -161,40 +161,39 @@ def _cores() -> int:
 
 
 def _figure(row: Row, rule: str, found: list[dict[str, Fate]]) -> Figure:
-    key, fates = _key(rule, row.key), [each[rule] for each in found]
+    key, ends = _key(rule, row.key), [each[rule] for each in found]
     if row.counts == "excess":
-        missed = share([100.0 * (one.ending is Ending.PROMOTED) for one in fates])
-        seconds = sorted(one.seconds for one in fates if one.ending is Ending.ROLLED_BACK)
-        note = f"{missed['value']:.3g} % never rolled back, counted to the end of the plan"
-        if seconds:
-            median = seconds[len(seconds) // 2] / 60
-            note = f"rolled back after {median:.1f} min (median); {note}"
-        return figure(key, [one.excess for one in fates], note, {"missed": missed})
-    samples = _samples(row, fates)
+        missed = share([100.0 * (one.ending is Ending.PROMOTED) for one in ends])
+        back = sorted(one.seconds for one in ends if one.ending is Ending.ROLLED_BACK)
+        told = []
+        if back:
+            told.append(f"rolled back after {back[len(back) // 2] / 60:.1f} min (median)")
+        if missed["value"]:
+            told.append(f"{missed['value']:.3g} % promoted, counted to the end of the plan")
+        return figure(key, [one.excess for one in ends], "; ".join(told), {"missed": missed})
+    made = figure(key, _samples(row, ends))
     if row.traffic.blackout and rule:
         other = share(_samples(row, [each[f"{rule}{PASSED_OVER}"] for each in found]))
-        note = f"a minute without data is a failed one; passed over: {other['value']:.3g} %"
-        return figure(key, samples, note, {"passed_over": other})
-    return figure(key, samples)
+        if other["value"] != made.value:
+            note = f"a minute without data is a failed one; passed over: {other['value']:.3g} %"
+            return replace(made, note=note, details={"passed_over": other})
+    return made
 
 
-def _samples(row: Row, fates: list[Fate]) -> list[float]:
-    ending = Ending.ROLLED_BACK if row.counts == "rolled back" else Ending.PROMOTED
-    return [100.0 * (one.ending is ending) for one in fates]
+def _samples(row: Row, ends: list[Fate]) -> list[float]:
+    counted = Ending.ROLLED_BACK if row.counts == "rolled back" else Ending.PROMOTED
+    return [100.0 * (one.ending is counted) for one in ends]
 
 
 def _worst(rows: list[Row], kinds: list[Figure]) -> Figure:
     """The worst of the rows of one key, with all of them in its note and details."""
     details = {}
     for row, one in zip(rows, kinds, strict=True):
-        memory, tau2 = row.traffic.noise_seconds, calibrated(row.traffic)
-        details[row.kind] = {
-            **share(one.samples),
-            "memory_seconds": memory,
-            "tau2_per_minute": round(tau2, 4),
-        }
+        tau2 = round(calibrated(row.traffic), 4)
+        noise = {"memory_seconds": row.traffic.noise_seconds, "tau2_per_minute": tau2}
+        details[row.kind] = share(one.samples) | noise
     note = "; ".join(
-        f"{kind} noise {one['value']:.3g} % (95 %: at most {one['interval'][1]:.2g})"
+        f"{kind} noise {one['value']:.3g} % (95 %: at most {one['interval'][1]:.3g})"
         for kind, one in details.items()
     )
     return replace(max(kinds, key=lambda one: one.value), note=note, details=details)
