@@ -89,7 +89,10 @@ ROUND = (
     "round_3400_shared_percent",
     "round_3400_breach_seconds",
 )
-STATISTICS = frozenset(LIMITS) - {LOCAL, *ROUND} - {key for theme in THEMES for key in theme.keys}
+COSTS = ("simulate_per_second_core", "guard_decision_microseconds")
+STATISTICS = (
+    frozenset(LIMITS) - {LOCAL, *ROUND, *COSTS} - {key for theme in THEMES for key in theme.keys}
+)
 """Simulated, without a cluster."""
 
 
@@ -108,6 +111,10 @@ def main() -> int:
         from bench import statistics
 
         figures.update(statistics.measure(wanted & STATISTICS))
+    if not wanted.isdisjoint(COSTS):
+        from bench import costs
+
+        figures |= {key: costs.timed(key) for key in COSTS if key in wanted}
     if not wanted.isdisjoint(ROUND):
         from bench import round3400
 
@@ -187,8 +194,9 @@ def _store(figures: dict[str, Figure]) -> dict[str, dict[str, Any]]:
 
 def _show(stored: dict[str, dict[str, Any]], problems: Sequence[str]) -> None:
     made = Table(box=box.SIMPLE_HEAD, title="bench/results.json", title_justify="left")
-    for head in ("key", "value", "limit", "", "n", "p50", "p95", "max"):
-        made.add_column(head, justify="left" if head in ("key", "") else "right")
+    for head in ("key", "value", "limit", "", "n", "p50", "p95", "max", "commit"):
+        left = head in ("key", "", "commit")
+        made.add_column(head, justify="left" if left else "right", no_wrap=head == "key")
     for key, limit in LIMITS.items():
         one = stored.get(key)
         if one is None:
@@ -197,9 +205,11 @@ def _show(stored: dict[str, dict[str, Any]], problems: Sequence[str]) -> None:
         allowed = "reported" if one["limit"] is None else f"{limit.sense} {one['limit']:g}"
         numbers = [f"{one[name]:g}" for name in ("p50", "p95", "max")]
         value = f"{one['value']:g} {one['unit']}"
+        commit = one.get("measured", {}).get("commit", "unknown")
         row = [key, value, allowed, "ok" if one["ok"] else "MISSED", str(one["n"]), *numbers]
+        row.append(commit)
         made.add_row(*row, style="" if one["ok"] else "bold red")
-    Console(highlight=False, width=110).print(made)
+    Console(highlight=False, width=140).print(made)
     for problem in problems:
         print(f"failed: {problem}")
 
