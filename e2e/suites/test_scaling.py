@@ -13,7 +13,7 @@ from e2e.harness.strength import asked, available, canary_set, fewest_ready, low
 
 STAGES = (25, 50, 100)
 FOUR = (5, 25, 50, 100)
-LONG = 5.0
+LONG = 8.0
 """Seconds of a stage in which the replicas change twice, and are waited for."""
 
 UP, DOWN = 6, 3
@@ -143,7 +143,7 @@ def test_scaled_during_the_hand_over_no_moment_is_without_its_pods(apps: Callabl
 
 def while_it_rolls_back(app: App, up: Scale, down: Scale) -> None:
     app.install()
-    app.govern(plan=plan(50, 100, delay="9s"))
+    app.govern(plan=plan(50, 100, delay="12s"))
     with app.users(100, inside=25) as traffic:
         app.release("v2", ERROR_RATE="0.5")
         app.wait("it is rolled back", lambda: heading(app) == "RollingBack")
