@@ -52,6 +52,9 @@ def test_a_quota_that_forbids_the_canarys_pods_holds_the_release_and_touches_nob
             lambda: "0 of 2 canary pods available" in app.ready().get("message", ""),
             20,
         )
+        app.wait(
+            "it is told why", lambda: "exceeded quota: pods" in app.ready().get("message", ""), 70
+        )
         assert app.ready()["status"] == "False"
         assert not app.pods("v2")
         assert app.weight() in (None, 0)

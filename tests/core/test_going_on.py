@@ -303,6 +303,17 @@ def test_capacity_before_traffic():
     assert ready.decide().actions[0] == SetWeights(25, lowering=False)
 
 
+def test_why_the_canarys_pods_cannot_be_made_is_told_while_it_waits_and_at_the_deadline():
+    none = canary_set(ready=0, available=0, failure="exceeded quota: pods")
+    world = middle(**{**ENTERED, "rules": (rule(0),), "weight": 0}, arms=arms(4, 0)).but(
+        sets=(stable_set(), none), pods=pods(0)
+    )
+    assert "in the endpoints: exceeded quota: pods" in world.decide().why.message
+    late = world.but(wait_since=NOW - 601).decide()
+    assert late.status.attempt.direction.reason == "DeadlineExceeded"
+    assert "after 600 s: exceeded quota: pods" in late.status.attempt.direction.message
+
+
 def test_available_pods_without_endpoints_do_not_count():
     decision = middle(**{**ENTERED, "rules": (rule(0),), "weight": 0}, arms=arms(4, 0)).decide()
     assert decision.why.policy == "capacity"

@@ -73,7 +73,8 @@ class ReplicaSet:
     """A ReplicaSet of the target's selector.
 
     `template` is the same hash as Target's; `matches`: its template equals the Deployment's
-    present one, compared field by field without pod-template-hash.
+    present one, compared field by field without pod-template-hash. `failure`: why its pods cannot
+    be made, in the API server's words, "" where they can.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ReplicaSet:
     created_at: float
     deleting: bool = False
     observed: bool = True
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,36 @@ def test_who_controls_a_set(owner: str, says: Owner) -> None:
     assert found.observed
 
 
+REFUSED_PODS = [
+    (
+        'pods "shop-1-x7k2p" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=8,'
+        " limited: pods=8",
+        "exceeded quota: pods, requested: pods=1, used: pods=8, limited: pods=8",
+    ),
+    ('Pod "shop-1-x7k2p" is invalid: spec.x: Required value', "spec.x: Required value"),
+    (
+        'admission webhook "a.b" denied the request: no',
+        'admission webhook "a.b" denied the request: no',
+    ),
+    ("", "FailedCreate"),
+    ("x" * 999, "x" * 256),
+]
+
+
+@pytest.mark.parametrize(("message", "says"), REFUSED_PODS)
+def test_why_pods_cannot_be_made_without_the_name_of_the_one_that_was_tried(
+    message: str, says: str
+) -> None:
+    failing = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+    one = replica_set()
+    one["status"]["conditions"] = [{**failing, "message": message}]
+    (found,) = DEPLOYMENTS.sets([one], body(), "rollout-uid")
+    assert found.failure == says
+    one["status"]["conditions"][0]["status"] = "False"
+    (found,) = DEPLOYMENTS.sets([one], body(), "rollout-uid")
+    assert found.failure == ""
+
+
 SELECTORS = [
     ({"matchLabels": {"b": "2", "a": "1"}}, "a=1,b=2"),
     (

@@ -20,6 +20,9 @@ IMAGE_REASONS = frozenset(
 )
 VERSION_LABEL = "app.kubernetes.io/version"
 MAX_VERSION = 63
+REFUSALS = (" is forbidden: ", " is invalid: ")
+FAILURE = 256
+"""Characters of why pods cannot be made that people get to read."""
 
 
 def number(value: object, default: int = 0) -> int:
@@ -137,7 +140,22 @@ def _replica_set(
         created_at=parse_time(metadata.get("creationTimestamp")) or 0.0,
         deleting="deletionTimestamp" in metadata,
         observed=number(status.get("observedGeneration")) >= number(metadata.get("generation")),
+        failure=_failure(status),
     )
+
+
+def _failure(status: Mapping[str, Any]) -> str:
+    """Why the set's pods cannot be made: a quota, an admission policy, a wrong template.
+
+    Without the name of the pod, which is another one with each try and would be news each time.
+    """
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            message = str(condition.get("message") or condition.get("reason") or "")
+            for verb in REFUSALS:
+                message = message.partition(verb)[2] or message
+            return message[:FAILURE]
+    return ""
 
 
 def pods(bodies: Iterable[Body], sets: Sequence[ReplicaSet], revision: str = "") -> tuple[Pod, ...]:

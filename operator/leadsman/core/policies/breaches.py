@@ -143,6 +143,7 @@ def deadline_passed(view: View) -> Breach | None:
             if pod.revision == attempt.revision and pod.fault is Fault.IMAGE
         )
         detail = f" ({images} cannot pull their image)" if images else ""
+        detail += f": {canary.failure}" if canary.failure else ""
         return Breach(
             "DeadlineExceeded",
             f"{need.available} of {need.needed} canary pods available after"

@@ -52,7 +52,8 @@ def capacity(view: View) -> Decision | None:
     return view.wait(
         "capacity",
         "Progressing",
-        f"{need.available} of {need.needed} canary pods available, {need.ready} in the endpoints",
+        f"{need.available} of {need.needed} canary pods available, {need.ready} in the endpoints"
+        + (f": {canary.failure}" if canary.failure else ""),
         until=attempt.stage.wait_since + view.plan.progress_deadline,
         urgency=Urgency.ADVANCE,
     )
