@@ -29,6 +29,8 @@ IMAGE_NOTE = "e2e.leadsman.dev/image"
 RECORDS = "leadsman-records"
 MOUNT = "/records"
 ENTRY = b"leadsman.shell.main"
+SHARE = {"requests": {"cpu": "500m"}}
+"""As much as the gateway: on a node that is always busy they would wait for each other."""
 LOADS = max(2, os.cpu_count() or 1)
 """Test processes that send at the same time: more of them, and the gateway answers late."""
 
@@ -87,19 +89,16 @@ class Installation:
         self.api.apply(self._with_records(digest, records), self.namespace, force=True)
 
     def _with_records(self, digest: str, records: Path | None) -> Body:
-        template: Body = {"metadata": {"annotations": {IMAGE_NOTE: digest}}}
+        container: Body = {
+            "name": self.deployment["spec"]["template"]["spec"]["containers"][0]["name"],
+            "resources": SHARE,
+        }
+        spec: Body = {"containers": [container]}
         if records is not None:
-            container = self.deployment["spec"]["template"]["spec"]["containers"][0]["name"]
-            template["spec"] = {
-                "containers": [
-                    {
-                        "name": container,
-                        "env": [{"name": "LEADSMAN_RECORDS", "value": MOUNT}],
-                        "volumeMounts": [{"name": "records", "mountPath": MOUNT}],
-                    }
-                ],
-                "volumes": [{"name": "records", "persistentVolumeClaim": {"claimName": RECORDS}}],
-            }
+            container["env"] = [{"name": "LEADSMAN_RECORDS", "value": MOUNT}]
+            container["volumeMounts"] = [{"name": "records", "mountPath": MOUNT}]
+            spec["volumes"] = [{"name": "records", "persistentVolumeClaim": {"claimName": RECORDS}}]
+        template: Body = {"metadata": {"annotations": {IMAGE_NOTE: digest}}, "spec": spec}
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
