@@ -8,6 +8,7 @@ import pytest
 
 from leadsman.core.actions import (
     CreateCanary,
+    DeleteCanary,
     Pause,
     Pin,
     RecordTerms,
@@ -31,7 +32,7 @@ from leadsman.core.spec import (
     Stage,
     Terms,
 )
-from leadsman.core.status import GuardStatus, Heading, Refused
+from leadsman.core.status import GuardStatus, Heading, Refused, Stable
 from leadsman.guards.judges import Unsupported
 
 from .worlds import (
@@ -499,6 +500,17 @@ def test_a_set_of_a_refused_template_is_deleted_and_one_to_be_tried_is_kept():
     assert kinds(refused.decide()) == ["DeleteCanary"]
     fresh = at_rest(target=target(), sets=(stable_set(), caught))
     assert kinds(fresh.decide()) == ["RecordTerms"]
+
+
+def test_a_set_of_the_stable_template_beside_stables_own_is_deleted():
+    caught = canary_set(template="old")
+    anew = at_rest(
+        target=target(template="old", paused=False, complete=True),
+        sets=(stable_set(matches=True), caught),
+    )
+    assert anew.decide().actions == (DeleteCanary("shop-new", "uid-new"),)
+    not_adopted = anew.but(stable=Stable("uid-former", "old", "old", 4))
+    assert "DeleteCanary" not in kinds(not_adopted.decide())
 
 
 def test_the_next_stages_pods_start_before_the_hold_is_over():

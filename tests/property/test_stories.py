@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from .cluster import TARGET, Lab
+from leadsman.errors import ForbiddenError
+from leadsman.ports import HTTPROUTE
+
+from .cluster import ROUTE, ROUTE_MANIFEST, TARGET, Lab, deployment
 
 
 async def adopted(**spec) -> Lab:
@@ -193,3 +196,40 @@ async def test_a_newer_template_around_the_release_ends_with_that_template(
     await lab.until_rest()
     assert lab.versions() == {following: 4}
     lab.assert_given_back()
+
+
+async def test_a_set_that_was_taken_over_is_gone_after_its_deployment_was_made_anew():
+    lab = Lab(policies="")
+    await lab.run(3)
+    lab.kube.user_patch(ROUTE, [{"op": "remove", "path": "/spec/rules/0"}])
+    lab.release("v2")
+    await lab.run(0.1)
+    assert "Rollout/shop" in [owner for _, _, owner in lab.kube.sizes("default").values()]
+    lab.kube.user_delete(TARGET)
+    await lab.run(0.5)
+    lab.kube.user_apply(deployment("v2", 2))
+    lab.kube.user_apply(ROUTE_MANIFEST)
+    await lab.until_rest()
+    assert lab.versions() == {"v2": 2}
+    lab.assert_given_back()
+
+
+async def test_a_refused_write_is_tried_again_in_the_very_pass_that_was_asked_for():
+    lab = await adopted()
+    lab.release("v2")
+    lab.kube.fail_next("patch", HTTPROUTE, ForbiddenError(403, "Forbidden", "x"), times=5)
+    tries = 0
+    while tries < 6:
+        wake = await lab.operator.act()
+        tries = sum(1 for one in lab.kube.requests if (one.verb, one.kind) == ("patch", HTTPROUTE))
+        if tries:
+            assert wake is not None
+            lab.kube.advance(max(0.0, wake - lab.clock.now()))
+            await lab.operator.act()
+            after = [
+                one for one in lab.kube.requests if (one.verb, one.kind) == ("patch", HTTPROUTE)
+            ]
+            assert len(after) > tries
+            assert after[-1].time == lab.clock.now()
+            tries = len(after)
+        lab.kube.advance(0.05)

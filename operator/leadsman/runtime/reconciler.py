@@ -300,7 +300,8 @@ class Reconciler:
             failures=memory.failures,
             retry_in=round(wait, 3),
         )
-        memory.retry_at = now + wait
+        # Whole milliseconds, as the times that it is compared with: else it is early for itself.
+        memory.retry_at = round(now + wait, 3)
         return Wake(memory.retry_at, urgency)
 
 

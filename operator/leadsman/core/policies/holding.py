@@ -57,10 +57,12 @@ def stray_set(view: View) -> Decision | None:
     """A set of ours that is neither the canary nor about to be it goes away.
 
     One comes about when the Deployment controller was faster than the hold while a canary was
-    there already, or when a refused template was not held.
+    there already, when a refused template was not held, or when the Deployment was made anew at a
+    template whose set had been taken over from the former one.
     """
     known = view.revisions
-    awaited = view.attempt is None and not view.at_refused and not view.spec.deleting
+    adopted = view.at_stable and not view.lost_target
+    awaited = not (view.attempt or view.at_refused or adopted or view.spec.deleting)
     for one in view.seen.sets:
         if one.owner is not ROLLOUT or one.deleting or one.revision in known:
             continue
