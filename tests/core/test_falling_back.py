@@ -182,6 +182,31 @@ def test_no_ready_canary_endpoint_means_weight_zero_at_once():
     assert middle(arms=arms(4, 0)).decide().actions[0] == SetWeights(0, lowering=True)
 
 
+def test_fewer_pods_after_scaling_down_are_no_loss_when_more_are_asked_for_again():
+    full = middle(
+        rules=(rule(100),),
+        weight=100,
+        index=3,
+        base_replicas=4,
+        target=target(replicas=3),
+        sets=(stable_set(replicas=3), canary_set(replicas=4, ready=4, available=4)),
+        arms=arms(3, 4),
+        pods=pods(4),
+    )
+    down = full.decide()
+    assert kinds(down) == ["ScaleCanary"]
+    assert down.status.attempt.base_replicas == 3
+    up = full.but(
+        status=down.status,
+        target=target(replicas=6),
+        sets=(stable_set(replicas=6), canary_set(replicas=3, ready=3, available=3)),
+        arms=arms(3, 3),
+        pods=pods(3),
+    ).decide()
+    assert kinds(up) == ["ScaleCanary"]
+    assert up.status.attempt.base_replicas == 3
+
+
 def test_doubling_the_replicas_is_not_a_loss():
     world = middle(
         target=target(replicas=8), sets=(stable_set(replicas=8, ready=4, available=4), canary_set())

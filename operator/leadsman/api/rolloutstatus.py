@@ -179,7 +179,10 @@ class Attempt(ApiStatus):
         default=None,
         ge=0,
         le=2**31 - 1,
-        description="The Deployment's replicas when the attempt began.",
+        description=(
+            "The Deployment's replicas when the weight was raised, or the fewest that it was"
+            " scaled to since: what the canary's pods are counted against."
+        ),
     )
     direction: Direction | None = Field(default=None, description="Where it is going, and why.")
     started_at: Timestamp | None = Field(default=None, description="When it began.")

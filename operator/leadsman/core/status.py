@@ -147,8 +147,8 @@ class Attempt:
     """One try of one revision.
 
     `weight`: commanded share of the canary in percent, `weight_since` then (evidence counts from
-    there); `base_replicas`: the Deployment's replicas
-    when that weight was raised; `routed_at`: the rules name the arms since; `released_at`: the set
+    there); `base_replicas`: the Deployment's replicas when that weight was raised, or the fewest
+    that it was scaled to since; `routed_at`: the rules name the arms since; `released_at`: the set
     is the Deployment's since; `rested_at`: the rules are the user's own again since.
     """
 

@@ -330,6 +330,17 @@ class View:
             return self.status
         return changed(self.status, attempt=changed(attempt, guards=guards))
 
+    def with_base(self, replicas: int) -> Status:
+        """The status in which the weight stands on no more than so many replicas.
+
+        Fewer pods than at the raise are no loss when they were scaled away, also not after more
+        are asked for again.
+        """
+        attempt = self.attempt
+        if attempt is None or not 0 < replicas < attempt.base_replicas:
+            return self.status
+        return self.with_attempt(base_replicas=replicas)
+
     def heading_for(self, name: Heading, reason: str = "", message: str = "") -> Direction:
         """A direction taken now."""
         return Direction(name, self.now, reason, message)

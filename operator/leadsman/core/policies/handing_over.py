@@ -153,6 +153,7 @@ def hand_over(view: View) -> Decision | None:
             "Progressing",
             f"the canary is scaled to {target.replicas}",
             ScaleCanary(canary.name, target.replicas, canary.resource_version),
+            status=view.with_base(target.replicas),
         )
     if not view.at_attempt and view.stable_set is not None:
         # Released now, the set would not be the Deployment's new one, and come back again.

@@ -46,6 +46,7 @@ def capacity(view: View) -> Decision | None:
             "Progressing",
             f"the canary is scaled to {wanted}",
             ScaleCanary(canary.name, wanted, canary.resource_version),
+            status=view.with_base(target.replicas),
         )
     if attempt.stage.commanded_at is not None or need.met:
         return None
