@@ -84,6 +84,12 @@ def test_the_finalizer_comes_before_anything_of_the_users_is_touched():
     assert kinds(at_rest(finalizer=False, **NEW).decide()) == ["AddFinalizer"]
 
 
+def test_a_deployment_made_anew_is_adopted_by_its_own_set_and_not_by_one_of_ours():
+    left = canary_set(template="old", created_at=NOW - 9e5)
+    world = at_rest(sets=(left, stable_set(matches=True)), stable=None)
+    assert world.decide().status.stable.revision == "old"
+
+
 def test_a_recreated_deployment_ends_the_attempt_and_is_adopted_anew():
     decision = middle(target=target(uid="uid-other")).decide()
     assert decision.status.attempt.direction.reason == "TargetReplaced"

@@ -79,7 +79,7 @@ def adopt(view: View) -> Decision | None:
         return None
     if target.deleting:
         return view.wait("adopt", "TargetMissing", f"Deployment {target.name} is being deleted")
-    found = view.new_set if target.complete else _serving(view, target)
+    found = _new_set(view) if target.complete else _serving(view, target)
     if found is None:
         return _not_adoptable(view, target)
     stable = Stable(target.uid, found.revision, found.template, target.replicas)
@@ -92,6 +92,16 @@ def adopt(view: View) -> Decision | None:
         status=replace(status, stable=stable, refused=None),
         persist=Persist.NOW,
     )
+
+
+def _new_set(view: View) -> ReplicaSet | None:
+    """The Deployment's own set of its template; an equal one of ours was the former object's."""
+    own = [
+        one
+        for one in view.seen.sets
+        if one.matches and one.owner is Owner.DEPLOYMENT and not one.deleting
+    ]
+    return min(own, key=lambda one: (one.created_at, one.name)) if own else view.new_set
 
 
 def _serving(view: View, target: Target) -> ReplicaSet | None:
