@@ -39,6 +39,7 @@ from tests.core.chain import ChainChecked
 
 KEY = ("default", "shop")
 ROUTE = Ref(HTTPROUTE, *KEY)
+SECOND = Ref(HTTPROUTE, "default", "second")
 TARGET = Ref(DEPLOYMENT, *KEY)
 LRO = Ref(ROLLOUT, *KEY)
 STABLE_SHOP = Ref(SERVICE, *KEY)
@@ -116,6 +117,12 @@ ROUTE_MANIFEST: Body = {
         ],
     },
 }
+SECOND_MANIFEST: Body = {
+    **ROUTE_MANIFEST,
+    "metadata": {"name": "second", "namespace": "default"},
+    "spec": {**ROUTE_MANIFEST["spec"], "rules": ROUTE_MANIFEST["spec"]["rules"][:1]},
+}
+"""Another route for the same Service, which the Rollout does not list."""
 
 
 def rollout(**spec: Any) -> Body:
@@ -390,12 +397,12 @@ class Lab:
         return found[0] if found else {}
 
     def rules(self) -> list[Body]:
-        """The route's rules as stored."""
-        return self.kube.peek(ROUTE)["spec"]["rules"]
+        """The route's rules as stored; none where there is no route."""
+        return (self.kube.peek(ROUTE) or {"spec": {"rules": []}})["spec"]["rules"]
 
     def weight(self) -> int:
-        """The canary's weight on the route, 0 at rest."""
-        backends = self.rules()[0]["backendRefs"]
+        """The canary's weight on the route, 0 at rest and where the route or its rule is gone."""
+        backends = [b for rule in self.rules() for b in rule["backendRefs"]]
         found = [b.get("weight", 1) for b in backends if b["name"].endswith("-canary")]
         return found[0] if found else 0
 

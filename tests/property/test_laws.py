@@ -30,7 +30,17 @@ from leadsman.errors import ConflictError, UnavailableError
 from leadsman.ports import DEPLOYMENT, HTTPROUTE, REPLICASET, ROLLOUT, SERVICE
 from leadsman.testing import Killed
 
-from .cluster import LRO, ROUTE, ROUTE_MANIFEST, TARGET, Lab, deployment, rollout
+from .cluster import (
+    LRO,
+    ROUTE,
+    ROUTE_MANIFEST,
+    SECOND,
+    SECOND_MANIFEST,
+    TARGET,
+    Lab,
+    deployment,
+    rollout,
+)
 from .oracles import watch
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "2000"))
@@ -131,6 +141,28 @@ class Life(RuleBasedStateMachine):
         """A pipeline applies the route's manifest again."""
         self.foreign += 1
         self.lab.kube.user_apply(ROUTE_MANIFEST)
+
+    @rule()
+    def delete_route(self) -> None:
+        """The route is deleted; `reapply_route` brings it back."""
+        if self.lab.kube.peek(ROUTE):
+            self.lab.kube.user_delete(ROUTE)
+
+    @rule()
+    def drop_rule(self) -> None:
+        """Somebody takes the shifted rule out of the route."""
+        rules = self.lab.rules()
+        if rules and rules[0]["name"] == "main":
+            self.foreign += 1
+            self.lab.kube.user_patch(ROUTE, [{"op": "remove", "path": "/spec/rules/0"}])
+
+    @rule(there=st.booleans())
+    def second_route(self, there: bool) -> None:
+        """Another route names the same Service, or does no longer."""
+        if there:
+            self.lab.kube.user_apply(SECOND_MANIFEST)
+        elif self.lab.kube.peek(SECOND):
+            self.lab.kube.user_delete(SECOND)
 
     @rule()
     def delete_rollout(self) -> None:
@@ -242,6 +274,8 @@ class Life(RuleBasedStateMachine):
             lab.kube.gateway.thaw()
             for pod in lab.kube.pods("default"):
                 lab.kube.kubelet.set_ready("default", pod["metadata"]["name"], True)
+            if [one["name"] for one in lab.rules()] != ["main", "other"]:
+                lab.kube.user_apply(ROUTE_MANIFEST)
             taken = self.runner.run(lab.until_rest(120))
             assert taken <= 120
             self.runner.run(lab.run(65))  # what only people read may be a minute late
@@ -255,9 +289,11 @@ class Life(RuleBasedStateMachine):
             self.runner.close()
 
     def served(self, lab: Lab) -> None:
-        """Every request of the route meets a ready pod of one version: the stable one."""
-        traffic = lab.kube.traffic("default", "shop")
-        assert traffic.lost == 0, f"lost {traffic.lost}"
+        """Every request of the routes meets a ready pod of one version: the stable one."""
+        for ref in (ROUTE, SECOND):
+            if lab.kube.peek(ref):
+                traffic = lab.kube.traffic("default", ref.name)
+                assert traffic.lost == 0, f"{ref.name} lost {traffic.lost}"
         live = lab.kube.peek(TARGET)
         assert live is not None
         assert sum(lab.versions().values()) == live["spec"]["replicas"], lab.versions()
