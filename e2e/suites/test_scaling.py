@@ -83,7 +83,8 @@ def followed(app: App, weight: int, replicas: int) -> None:
 def scaled_at(app: App, weight: int) -> None:
     """The stage is open for longer than all of it takes: a busy machine changes nothing."""
     app.install()
-    app.govern(plan=plan(*sorted({weight, 100}), hold="300s"))
+    # Four teams end at the same moment, and the gateway hears of all of it in turn.
+    app.govern(plan=plan(*sorted({weight, 100}), hold="300s", settle="3s"))
     with app.users(50, inside=12) as traffic:
         app.release("v2")
         app.at_weight(weight)
