@@ -84,6 +84,12 @@ def at_the_release(lab: Lab, happens: Callable[[], object]) -> None:
     lab.kube.faults.before_write = hook
 
 
+async def in_the_first_stage(lab: Lab, version: str) -> None:
+    """A release that has the first stage's weight."""
+    lab.release(version)
+    await until(lab, lambda: lab.weight() == 25)
+
+
 async def gone(lab: Lab) -> None:
     """Run until a deleted Rollout has given everything back, or should have."""
     await lab.run(60)
@@ -104,8 +110,7 @@ async def rollback(lab: Lab) -> None:
 
 async def deletion(lab: Lab) -> None:
     """The Rollout deleted in the first stage."""
-    lab.release("v2")
-    await until(lab, lambda: lab.weight() == 25)
+    await in_the_first_stage(lab, "v2")
     lab.kube.user_delete(LRO)
     await gone(lab)
 
@@ -142,16 +147,14 @@ async def old_one_bad(lab: Lab) -> None:
 
 async def superseded(lab: Lab) -> None:
     """A newer version in the first stage."""
-    lab.release("v2")
-    await until(lab, lambda: lab.weight() == 25)
+    await in_the_first_stage(lab, "v2")
     lab.release("v3")
     await lab.until_rest()
 
 
 async def reverted(lab: Lab) -> None:
     """The old version again in the first stage."""
-    lab.release("v2")
-    await until(lab, lambda: lab.weight() == 25)
+    await in_the_first_stage(lab, "v2")
     lab.release("v1")
     await lab.until_rest()
 

@@ -330,6 +330,13 @@ class View:
             return self.status
         return changed(self.status, attempt=changed(attempt, guards=guards))
 
+    def max_hold_over(self) -> bool:
+        """The stage is watched for as long as it may wait for evidence, or longer."""
+        limit, attempt = self.stage.max_hold, self.attempt
+        if limit is None or attempt is None or attempt.stage.measuring_since is None:
+            return False
+        return self.now >= attempt.stage.measuring_since + limit
+
     def with_base(self, replicas: int) -> Status:
         """The status in which the weight stands on no more than so many replicas.
 

@@ -171,15 +171,14 @@ def blind_too_long(view: View) -> Breach | None:
 
 def inconclusive_too_long(view: View) -> Breach | None:
     """The stage's `maxHold` is over without a verdict, and the contract says Rollback."""
-    attempt = view.attempt
-    if attempt is None or view.contract.on_inconclusive is not OnInconclusive.ROLLBACK:
+    if view.contract.on_inconclusive is not OnInconclusive.ROLLBACK or not view.max_hold_over():
         return None
-    since, limit = attempt.stage.measuring_since, view.stage.max_hold
-    if since is None or limit is None or view.now < since + limit or not view.evidence.holding:
+    if not view.evidence.holding:
         return None
     return Breach(
         "Inconclusive",
-        f"no verdict within maxHold ({limit:g} s): " + describe(view.evidence.holding[0]),
+        f"no verdict within maxHold ({view.stage.max_hold:g} s): "
+        + describe(view.evidence.holding[0]),
     )
 
 

@@ -196,11 +196,7 @@ def _waived(view: View, guard: GuardStatus) -> bool:
 
 def _over(view: View) -> bool:
     """The stage's `maxHold` is over, and the contract says aloud that it then goes on."""
-    attempt = view.attempt
-    if attempt is None or view.contract.on_inconclusive is not OnInconclusive.PROMOTE:
-        return False
-    since, limit = attempt.stage.measuring_since, view.stage.max_hold
-    return limit is not None and since is not None and view.now >= since + limit
+    return view.contract.on_inconclusive is OnInconclusive.PROMOTE and view.max_hold_over()
 
 
 def _turning_points(view: View) -> list[float]:

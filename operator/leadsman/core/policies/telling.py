@@ -64,7 +64,7 @@ def _findings(view: View) -> Iterator[tuple[str, GuardStatus, str]]:
             yield FAILED, guard, f"{describe(guard)}: the stage waits, as onFail: Hold says"
         elif guard.verdict == Verdict.FAIL and spec.on_fail is OnFail.WARN:
             yield FAILED, guard, f"{describe(guard)}: only told, as onFail: Warn says"
-    late, rule = _held_to_the_end(view), view.contract.on_inconclusive
+    late, rule = view.max_hold_over(), view.contract.on_inconclusive
     if not (late and rule is OnInconclusive.PROMOTE):
         for guard in evidence.warning:
             yield WARNING, guard, f"close to its limit: {describe(guard)}; {ramp}"
@@ -73,10 +73,3 @@ def _findings(view: View) -> Iterator[tuple[str, GuardStatus, str]]:
         for guard in evidence.holding:
             if guard.verdict == Verdict.INCONCLUSIVE:
                 yield INCONCLUSIVE, guard, f"{describe(guard)} at maxHold: {follows}"
-
-
-def _held_to_the_end(view: View) -> bool:
-    attempt, limit = view.attempt, view.stage.max_hold
-    if attempt is None or limit is None or attempt.stage.measuring_since is None:
-        return False
-    return view.now >= attempt.stage.measuring_since + limit
