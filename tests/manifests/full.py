@@ -123,6 +123,7 @@ def _status() -> dict[str, Any]:
                 "maxWeight": 25,
                 "reason": "GuardFailed",
                 "message": message,
+                "tries": number + 1,
             }
             for number in range(10)
         ],

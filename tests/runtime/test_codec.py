@@ -196,6 +196,7 @@ statuses = st.builds(
             max_weight=st.integers(0, 100),
             reason=st.sampled_from(["", "GuardFailed", "GuardFailed: errors 5%: too many"]),
             version=texts,
+            tries=counts,
         ),
         max_size=HISTORY,
     ).map(tuple),

@@ -272,6 +272,15 @@ class HistoryEntry(ApiStatus):
     )
     reason: Word | None = Field(default=None, description="One word for why.")
     message: Prose | None = Field(default=None, description="The same for people.")
+    tries: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**31 - 1,
+        description=(
+            "How often the revision had been tried without a promotion by then; each halves what"
+            " the next may spend of falseRollback."
+        ),
+    )
 
 
 class Display(ApiStatus):

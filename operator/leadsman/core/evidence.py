@@ -15,6 +15,7 @@ from leadsman.core.changed import changed
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus, SliceStatus, Status
 from leadsman.core.together import offender
+from leadsman.core.tries import tries
 from leadsman.guards.gathering import conclude, figures_of, gather, gathers
 from leadsman.guards.judges import (
     Gathering,
@@ -388,11 +389,7 @@ def place(status: Status) -> Place:
     attempt = status.attempt
     if attempt is None:
         return START
-    tries = sum(
-        1
-        for past in status.history
-        if past.revision == attempt.revision and past.outcome != "Promoted"
-    )
     # Until the next stage's weight is written, what is counted is counted under the one before.
     ahead = 1 if attempt.stage.commanded_at is None else 0
-    return Place(max(0, attempt.stage.index - ahead), tries, attempt.weight)
+    tried = tries(status.history, attempt.revision)
+    return Place(max(0, attempt.stage.index - ahead), tried, attempt.weight)

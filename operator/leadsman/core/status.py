@@ -197,7 +197,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One finished attempt."""
+    """One finished attempt.
+
+    `tries`: how often its revision had been tried by then without a promotion, this time included;
+    0 where nobody counted. The history is short, so the count goes on from entry to entry.
+    """
 
     revision: str
     number: int
@@ -207,6 +211,7 @@ class Past:
     max_weight: int
     reason: str = ""
     version: str = ""
+    tries: int = 0
 
 
 class Condition(NamedTuple):

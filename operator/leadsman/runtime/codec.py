@@ -117,6 +117,7 @@ def _encode_past(one: Past) -> Body:
             "maxWeight": one.max_weight,
             "reason": _cut(reason, WORD),
             "message": _cut(message, TEXT),
+            "tries": one.tries or None,
         }
     )
 

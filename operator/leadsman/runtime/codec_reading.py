@@ -238,6 +238,7 @@ def _decode_past(tree: _Fields) -> Past:
         max_weight=tree.number("maxWeight"),
         reason=f"{reason}: {message}" if message else reason,
         version=tree.text("version"),
+        tries=tree.number("tries"),
     )
 
 

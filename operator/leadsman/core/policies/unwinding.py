@@ -19,6 +19,7 @@ from leadsman.core.exhibits import exposure, snapshot
 from leadsman.core.observation import Owner, Role
 from leadsman.core.policies.breaches import LOST_TARGET, REFUSING
 from leadsman.core.status import HISTORY, Attempt, Heading, Past, Refused, Status
+from leadsman.core.tries import tries
 from leadsman.core.view import View, owned
 from leadsman.guards.verdict import Level
 
@@ -199,5 +200,6 @@ def ended(view: View, outcome: str, reason: str, message: str) -> Status:
         max_weight=attempt.max_weight,
         reason=f"{reason}: {message}" if reason else "",
         version=attempt.version,
+        tries=tries(status.history, attempt.revision) + (outcome != "Promoted"),
     )
     return replace(status, attempt=None, history=(*status.history, past)[-HISTORY:])
