@@ -8,6 +8,7 @@ the canary's errors only while the canary has traffic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -28,13 +29,13 @@ from leadsman.ports import (
     SERVICE,
     Body,
     Listing,
-    Notice,
     Ref,
 )
 from leadsman.runtime.reader import DirectReader
 from leadsman.runtime.reconciler import Reconciler
+from leadsman.runtime.scheduler import Key
 from leadsman.runtime.store import OWN, OwnStore
-from leadsman.testing import Behaviour, FakeClock, FakeKube, Killed, from_crd
+from leadsman.testing import Behaviour, FakeClock, FakeKube, FakeNotifier, Killed, from_crd
 from tests.core.chain import ChainChecked
 
 KEY = ("default", "shop")
@@ -168,23 +169,6 @@ SOURCE: Body = {
 }
 
 
-class Notes:
-    """Keeps every notice."""
-
-    def __init__(self) -> None:
-        self.notices: list[Notice] = []
-
-    def notify(self, rollout: Body, notice: Notice) -> None:
-        """Keep it."""
-        del rollout
-        self.notices.append(notice)
-
-    @property
-    def reasons(self) -> list[str]:
-        """The reasons so far."""
-        return [one.reason for one in self.notices]
-
-
 @dataclass
 class Metrics:
     """What the guards read: the errors of each version, and whether anything can be read.
@@ -268,13 +252,24 @@ class Metrics:
 
 
 class Operator:
-    """The operator's process: its memory, and nothing else."""
+    """The operator's process: its memory, and nothing else.
 
-    def __init__(self, kube: FakeKube, clock: FakeClock, metrics: Metrics) -> None:
+    Where decisions are told and recorded outlives it: `notifier` keeps, `recorder` checks.
+    """
+
+    def __init__(
+        self,
+        kube: FakeKube,
+        clock: FakeClock,
+        metrics: Metrics,
+        notifier: FakeNotifier,
+        recorder: ChainChecked,
+    ) -> None:
         self.kube = kube
         self.clock = clock
         self.metrics = metrics
-        self.notes = Notes()
+        self.notifier = notifier
+        self.recorder = recorder
         self.crash()
 
     def crash(self) -> None:
@@ -287,8 +282,8 @@ class Operator:
             self.store,
             DirectReader(self.kube),
             self.metrics,
-            self.notes,
-            recorder=ChainChecked(),
+            self.notifier,
+            recorder=self.recorder,
         )
 
     def read(self) -> None:
@@ -302,17 +297,22 @@ class Operator:
     async def act(self) -> float | None:
         """Make passes until nothing is to do now; return when to look again."""
         for _ in range(60):
-            self.read()
-            if self.store.rollout(KEY) is None:
-                self.reconciler.forget(KEY)
-                return None
-            before = self.kube.cluster.store.revision
-            wake = await self.reconciler.reconcile(KEY)
-            self.kube.settle()
-            idle = wake.at is None or wake.at > self.clock.now()
-            if idle and self.kube.cluster.store.revision == before:
-                return wake.at
+            idle, wake = await self.look_at(KEY)
+            if idle:
+                return wake
         return self.clock.now() + 0.05
+
+    async def look_at(self, key: Key) -> tuple[bool, float | None]:
+        """Make one pass over a Rollout; return whether that was all, and when to look again."""
+        self.read()
+        if self.store.rollout(key) is None:
+            self.reconciler.forget(key)
+            return True, None
+        before = self.kube.cluster.store.revision
+        wake = await self.reconciler.reconcile(key)
+        self.kube.settle()
+        later = wake.at is None or wake.at > self.clock.now()
+        return later and self.kube.cluster.store.revision == before, wake.at
 
 
 class Lab:
@@ -335,7 +335,9 @@ class Lab:
         self.route_at_rest = self.rules()
         self.service_at_rest = self.kube.peek(STABLE_SHOP)["spec"]
         self.kube.user_apply(rollout(**spec))
-        self.operator = Operator(self.kube, self.clock, self.metrics)
+        self.operator = Operator(
+            self.kube, self.clock, self.metrics, FakeNotifier(self.clock), ChainChecked()
+        )
 
     async def run(self, seconds: float) -> None:
         """Let the operator work for so long. A Killed operator starts again."""
@@ -353,13 +355,15 @@ class Lab:
                 return
             # While guards are asked, the sampler would wake the operator on a crossing.
             pause = 0.5 if self.metrics.asked else 5.0
-            step = min(end, now + pause, wake if wake is not None else end)
-            tick = self.clock.next_tick()
-            if tick is not None:
-                # Whatever happens in the cluster is an event that the operator would see.
-                due = now + tick / 1e6 - self.clock.monotonic()
-                step = min(step, max(due, now + 0.05))
+            step = min(end, now + pause, wake if wake is not None else end, self.next_event())
             self.kube.advance(max(0.001, step - now))
+
+    def next_event(self) -> float:
+        """When the cluster moves by itself next: an event that the operator would see."""
+        now, tick = self.clock.now(), self.clock.next_tick()
+        if tick is None:
+            return math.inf
+        return max(now + tick / 1e6 - self.clock.monotonic(), now + 0.05)
 
     async def until_rest(self, limit: float = 400.0) -> float:
         """Run until nothing is written any more; return how long that took."""
@@ -384,6 +388,21 @@ class Lab:
         """`kubectl scale`."""
         self.smallest = min(self.smallest, replicas)
         self.kube.user_patch(TARGET, [{"op": "add", "path": "/spec/replicas", "value": replicas}])
+
+    def set_weight(self, weight: int) -> bool:
+        """Set the canary's weight by hand where both arms are there; return whether they are."""
+        rules = self.rules()
+        if not rules or len(rules[0]["backendRefs"]) != 2:
+            return False
+        where = "/spec/rules/0/backendRefs"
+        self.kube.user_patch(
+            ROUTE,
+            [
+                {"op": "replace", "path": f"{where}/0/weight", "value": 100 - weight},
+                {"op": "replace", "path": f"{where}/1/weight", "value": weight},
+            ],
+        )
+        return True
 
     # --- what is ---------------------------------------------------------------------------
 

@@ -18,10 +18,8 @@ from leadsman.core.observation import Observation
 from leadsman.core.spec import RolloutSpec
 from leadsman.core.status import Status
 from leadsman.guards.windows import Reading, Window
-from leadsman.ports import POD, REPLICASET, ROLLOUT, SERVICE, Body, Notice, Ref
-from leadsman.runtime.reader import DirectReader
-from leadsman.runtime.reconciler import Reconciler
-from leadsman.runtime.store import OwnStore
+from leadsman.ports import POD, REPLICASET, ROLLOUT, SERVICE, Body, Ref
+from leadsman.testing import FakeNotifier, Told
 from tests.core.chain import ChainChecked
 
 from .cluster import KEY, LRO, ROUTE, TARGET, Lab, Metrics, Operator
@@ -50,19 +48,6 @@ class Diary(ChainChecked):
             self.lines.append((now, decision.why, kinds, decision.wake_at, decision.urgency))
 
 
-class Told:
-    """The notices of the good Rollout."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-        self.lines: list[tuple[Any, ...]] = []
-
-    def notify(self, rollout: Body, notice: Notice) -> None:
-        """Keep it."""
-        if rollout["metadata"]["name"] == GOOD:
-            self.lines.append((self._clock.now(), notice.reason, notice.message, notice.warning))
-
-
 class Readings(Metrics):
     """The good one's readings as ever; the neighbour's canary is always well, or `theirs`."""
 
@@ -89,23 +74,13 @@ class Both(Operator):
 
     def __init__(self, lab: House) -> None:
         self.diary = Diary()
-        self.told = Told(lab.clock)
         self.instants: list[float] = []
-        super().__init__(lab.kube, lab.clock, lab.metrics)
+        super().__init__(lab.kube, lab.clock, lab.metrics, FakeNotifier(lab.clock), self.diary)
 
-    def crash(self) -> None:
-        """Lose all memory, and start again."""
-        self.store = OwnStore()
-        self.metrics._subscribed.clear()
-        self.reconciler = Reconciler(
-            self.kube,
-            self.clock,
-            self.store,
-            DirectReader(self.kube),
-            self.metrics,
-            self.told,
-            recorder=self.diary,
-        )
+    @property
+    def told(self) -> list[Told]:
+        """What was told about the good one."""
+        return [one for one in self.notifier.told if one.name == GOOD]
 
     async def act(self) -> float | None:
         """Passes over the good one, as ever."""
@@ -115,16 +90,9 @@ class Both(Operator):
     async def visit(self) -> float | None:
         """Passes over the neighbour until nothing is to do now; when to look again."""
         for _ in range(STEPS):
-            self.read()
-            if self.store.rollout(NEXT) is None:
-                self.reconciler.forget(NEXT)
-                return None
-            before = self.kube.cluster.store.revision
-            wake = await self.reconciler.reconcile(NEXT)
-            self.kube.settle()
-            idle = wake.at is None or wake.at > self.clock.now()
-            if idle and self.kube.cluster.store.revision == before:
-                return wake.at
+            idle, wake = await self.look_at(NEXT)
+            if idle:
+                return wake
         raise AssertionError(f"the neighbour never rests: {self.kube.peek(NEXT_LRO)}")
 
 
@@ -192,12 +160,8 @@ class Beside(House):
     async def _between(self, at: float, wake: float | None) -> float | None:
         """Let time pass until `at`; the neighbour alone is looked at."""
         while (now := self.clock.now()) < at:
-            step = min(at, now + 5.0, at if wake is None else max(wake, now + 0.05))
-            tick = self.clock.next_tick()
-            if tick is not None:
-                due = now + tick / 1e6 - self.clock.monotonic()
-                step = min(step, max(due, now + 0.05))
-            self.kube.advance(step - now)
+            due = at if wake is None else max(wake, now + 0.05)
+            self.kube.advance(min(at, now + 5.0, due, self.next_event()) - now)
             if self.clock.now() < at:
                 wake = await self.operator.visit()
         return wake
@@ -227,7 +191,7 @@ class Street:
         assert one.clock.now() == other.clock.now()
         same("decided", one.operator.diary.lines, other.operator.diary.lines)
         same("wrote", writes(one), writes(other))
-        same("told", one.operator.told.lines, other.operator.told.lines)
+        same("told", one.operator.told, other.operator.told)
         left, right = one.end(), other.end()
         assert left == right, [
             (key, left[key], right[key]) for key in left if left[key] != right[key]

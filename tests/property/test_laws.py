@@ -5,26 +5,14 @@ must come to rest within 120 s, with users served and nothing of ours left (I6, 
 oracles look at every stored change (I1, I2, I4), traffic raised in the dark among them (I7), and
 after each pass that no fault disturbed at a rollback that waits (I9). An exception fails the
 example (I10).
-
-EXAMPLES sets how many; the default is what `make test` promises. They are the same lives in every
-run, so that a red run is about the change; SEED=random looks for new ones.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
+from collections.abc import Callable
 
-from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from leadsman.errors import ConflictError, UnavailableError
 from leadsman.ports import DEPLOYMENT, HTTPROUTE, REPLICASET, ROLLOUT, SERVICE
@@ -41,34 +29,16 @@ from .cluster import (
     deployment,
     rollout,
 )
+from .machine import EXAMPLES, PLAN, Releases, shards
 from .oracles import watch
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "2000"))
-SEED = os.environ.get("SEED", "1")
-SHARDS = 8
-PHASES = tuple(Phase) if os.environ.get("SHRINK") else (Phase.explicit, Phase.generate)
-"""Shrinking a life takes minutes; SHRINK=1 asks for it when a law is broken."""
-PLAN = {
-    "stages": [
-        {"name": "quarter", "weight": 25, "hold": "3s"},
-        {"name": "most", "weight": 60, "hold": "2s"},
-        {"name": "full", "weight": 100, "hold": "1s"},
-    ],
-    "settle": "1s",
-    "scaleDownDelay": "1s",
-    "progressDeadline": "30s",
-}
 
-
-class Life(RuleBasedStateMachine):
+class Life(Releases):
     """One Rollout, everything that can happen to it, and the laws."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
         self.lab: Lab | None = None
-        self.version = 1
-        self.deleted = False
         self.foreign = 0
 
     def go(self, seconds: float) -> None:
@@ -77,6 +47,10 @@ class Life(RuleBasedStateMachine):
         self.runner.run(self.lab.run(seconds))
         if not self.foreign and not self.lab.kube.faults.any_left:
             self.oracle.passed()
+
+    def do(self, what: Callable[[Lab], object]) -> None:
+        """Something happens in the one lab that there is."""
+        what(self.lab)
 
     @initialize(
         policies=st.sampled_from(["hold+freeze", "hold+freeze", "hold+freeze", "", None]),
@@ -89,24 +63,7 @@ class Life(RuleBasedStateMachine):
         self.oracle = watch(self.lab)
         self.go(2)
 
-    # --- time ------------------------------------------------------------------------------
-
-    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 8.0]))
-    def wait(self, seconds: float) -> None:
-        """Time passes."""
-        self.go(seconds)
-
     # --- users -----------------------------------------------------------------------------
-
-    @rule(back=st.integers(0, 2), bad=st.booleans())
-    def release(self, back: int, bad: bool) -> None:
-        """A new template, or one that was there before; it may be bad."""
-        self.version = max(1, self.version + 1 - back) if back else self.version + 1
-        name = f"v{self.version}"
-        if bad and name != "v1" and name not in self.lab.versions():
-            self.lab.metrics.bad.add(name)
-        self.lab.release(name)
-        self.go(0.1)
 
     @rule(replicas=st.sampled_from([1, 2, 3, 5, 8]))
     def scale(self, replicas: int) -> None:
@@ -123,18 +80,8 @@ class Life(RuleBasedStateMachine):
     @rule(weight=st.sampled_from([0, 10, 60, 100]))
     def edit_route(self, weight: int) -> None:
         """Somebody sets weights by hand while the arms are there."""
-        route = self.lab.kube.peek(ROUTE)
-        if route is None or len(route["spec"]["rules"][0]["backendRefs"]) != 2:
-            return
-        self.foreign += 1
-        where = "/spec/rules/0/backendRefs"
-        self.lab.kube.user_patch(
-            ROUTE,
-            [
-                {"op": "replace", "path": f"{where}/0/weight", "value": 100 - weight},
-                {"op": "replace", "path": f"{where}/1/weight", "value": weight},
-            ],
-        )
+        if self.lab.set_weight(weight):
+            self.foreign += 1
 
     @rule()
     def reapply_route(self) -> None:
@@ -187,22 +134,20 @@ class Life(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), ready=st.booleans())
     def readiness(self, which: int, ready: bool) -> None:
         """A pod's readiness changes."""
-        pods = [
-            p for p in self.lab.kube.pods("default") if "deletionTimestamp" not in p["metadata"]
-        ]
-        if pods:
-            self.lab.kube.kubelet.set_ready(
-                "default", pods[which % len(pods)]["metadata"]["name"], ready
-            )
+        for name in self.pod(which):
+            self.lab.kube.kubelet.set_ready("default", name, ready)
 
     @rule(which=st.integers(0, 9))
     def evict(self, which: int) -> None:
         """A node is drained."""
-        pods = [
-            p for p in self.lab.kube.pods("default") if "deletionTimestamp" not in p["metadata"]
-        ]
-        if pods:
-            self.lab.kube.kubelet.evict("default", pods[which % len(pods)]["metadata"]["name"])
+        for name in self.pod(which):
+            self.lab.kube.kubelet.evict("default", name)
+
+    def pod(self, which: int) -> list[str]:
+        """The name of one pod that stays; none where there is no such pod."""
+        pods = [one["metadata"] for one in self.lab.kube.pods("default")]
+        names = [one["name"] for one in pods if "deletionTimestamp" not in one]
+        return names[which % len(names) :][:1] if names else []
 
     # --- metrics ---------------------------------------------------------------------------
 
@@ -212,11 +157,6 @@ class Life(RuleBasedStateMachine):
         self.lab.metrics.turn(mode)
 
     # --- the operator and its way to the API -----------------------------------------------
-
-    @rule()
-    def crash(self) -> None:
-        """The operator loses its memory."""
-        self.lab.operator.crash()
 
     @rule(writes=st.integers(1, 4), after=st.booleans())
     def kill_at_write(self, writes: int, after: bool) -> None:
@@ -300,33 +240,4 @@ class Life(RuleBasedStateMachine):
         assert len(lab.versions()) == 1, lab.versions()
 
 
-def machine(number: int) -> None:
-    """Run one shard of the examples, with lives of its own."""
-    life = type(f"Life{number}", (Life,), {})
-    if SEED != "random":
-        life = seed(int(SEED) + number)(life)
-    run_state_machine_as_test(
-        life,
-        settings=settings(
-            max_examples=max(1, EXAMPLES // SHARDS),
-            stateful_step_count=10,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-            phases=PHASES,
-        ),
-    )
-
-
-def shard(number: int):
-    """One test of its own for each shard, so that both cores have work."""
-
-    def test() -> None:
-        machine(number)
-
-    return test
-
-
-for _number in range(SHARDS):
-    globals()[f"test_the_laws_hold_{_number}"] = shard(_number)
+globals().update(shards("the_laws_hold", Life, EXAMPLES, 8))

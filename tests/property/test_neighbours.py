@@ -7,33 +7,25 @@ them in proportion.
 
 from __future__ import annotations
 
-import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, rule
 
 from leadsman.errors import ForbiddenError, InvalidError
 from leadsman.ports import ROLLOUT
 from leadsman.testing import Write
 
-from .cluster import ROUTE
+from .cluster import Lab
+from .machine import EXAMPLES, PLAN, Releases, shards
 from .neighbours import WRONG, Wrong, condition, settle, whole
 from .street import NEXT_LRO, Beside, House, Street, theirs
-from .test_laws import EXAMPLES, PHASES, PLAN, SEED
 
 NEIGHBOURS = int(os.environ.get("NEIGHBOURS", str(max(2, EXAMPLES // 125))))
-SHARDS = 2
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
@@ -61,14 +53,13 @@ async def test_a_life_that_differs_is_told():
         street.check()
 
 
-class Neighbours(RuleBasedStateMachine):
+class Neighbours(Releases):
     """A good Rollout's life, twice, and a neighbour's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
         self.street: Street | None = None
-        self.version = self.their_version = 1
+        self.their_version = 1
         self.wrong: list[Wrong] = []
         self.past = False
         """Whether the neighbour may have had an attempt, or a memory that is not true."""
@@ -76,6 +67,10 @@ class Neighbours(RuleBasedStateMachine):
     def go(self, seconds: float) -> None:
         """Let time pass in both."""
         self.runner.run(self.street.run(seconds))
+
+    def do(self, what: Callable[[Lab], object]) -> None:
+        """Something happens to the good one, in both."""
+        self.street.do(what)
 
     def settle(self) -> None:
         """The neighbour's objects as they are to be now."""
@@ -99,45 +94,15 @@ class Neighbours(RuleBasedStateMachine):
 
     # --- the good one ----------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 8.0]))
-    def wait(self, seconds: float) -> None:
-        """Time passes."""
-        self.go(seconds)
-
-    @rule(back=st.integers(0, 2), bad=st.booleans())
-    def release(self, back: int, bad: bool) -> None:
-        """A new template, or one that was there before; it may be bad."""
-        self.version = max(1, self.version + 1 - back) if back else self.version + 1
-        name = f"v{self.version}"
-
-        def released(lab: House) -> None:
-            if bad and back == 0:
-                lab.metrics.bad.add(name)
-            lab.release(name)
-
-        self.street.do(released)
-        self.go(0.1)
-
     @rule(replicas=st.sampled_from([1, 2, 5]))
     def scale(self, replicas: int) -> None:
         """Somebody scales the good one."""
-        self.street.do(lambda lab: lab.scale(replicas))
+        self.do(lambda lab: lab.scale(replicas))
 
     @rule(weight=st.sampled_from([0, 10, 100]))
     def edit_route(self, weight: int) -> None:
         """Somebody sets the good one's weights by hand."""
-        where = "/spec/rules/0/backendRefs"
-        values = [(0, 100 - weight), (1, weight)]
-        operations = [
-            {"op": "replace", "path": f"{where}/{arm}/weight", "value": value}
-            for arm, value in values
-        ]
-
-        def edited(lab: House) -> None:
-            if len(lab.rules()[0]["backendRefs"]) == 2:
-                lab.kube.user_patch(ROUTE, operations)
-
-        self.street.do(edited)
+        self.do(lambda lab: lab.set_weight(weight))
 
     @rule(which=st.integers(0, 9), ready=st.booleans())
     def readiness(self, which: int, ready: bool) -> None:
@@ -148,17 +113,12 @@ class Neighbours(RuleBasedStateMachine):
                 name = pods[which % len(pods)]["metadata"]["name"]
                 lab.kube.kubelet.set_ready("default", name, ready)
 
-        self.street.do(changed)
+        self.do(changed)
 
     @rule(mode=st.sampled_from(["good", "Timeout", "thin"]))
     def metrics(self, mode: str) -> None:
         """The good one's metrics have their moods."""
-        self.street.do(lambda lab: lab.metrics.turn(mode))
-
-    @rule()
-    def crash(self) -> None:
-        """The operator loses its memory."""
-        self.street.do(lambda lab: lab.operator.crash())
+        self.do(lambda lab: lab.metrics.turn(mode))
 
     # --- the neighbour ---------------------------------------------------------------------
 
@@ -273,28 +233,4 @@ def leaves(tree: Any) -> Any:
             yield tree, key
 
 
-def shard(number: int):
-    """One test of its own for each shard, so that both cores have work."""
-
-    def test() -> None:
-        life = type(f"Neighbours{number}", (Neighbours,), {})
-        if SEED != "random":
-            life = seed(int(SEED) + number)(life)
-        run_state_machine_as_test(
-            life,
-            settings=settings(
-                max_examples=max(1, NEIGHBOURS // SHARDS),
-                stateful_step_count=10,
-                deadline=None,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-                print_blob=True,
-                phases=PHASES,
-            ),
-        )
-
-    return test
-
-
-for _number in range(SHARDS):
-    globals()[f"test_a_wrong_neighbour_disturbs_nobody_{_number}"] = shard(_number)
+globals().update(shards("a_wrong_neighbour_disturbs_nobody", Neighbours, NEIGHBOURS, 2))

@@ -9,8 +9,8 @@ import pytest
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
 
 from .cluster import KEY, Lab
+from .machine import PLAN
 from .oracles import Oracle, watch
-from .test_laws import PLAN
 
 
 async def at_stage(index: int, heading: Heading = Heading.ADVANCING) -> tuple[Lab, Oracle]:

@@ -21,7 +21,7 @@ from leadsman.runtime.reader import DirectReader, Reader
 from leadsman.runtime.reconciler import Reconciler
 from leadsman.runtime.scheduler import Wake
 from leadsman.runtime.store import OWN, OwnStore
-from leadsman.testing import FakeClock, FakeKube
+from leadsman.testing import FakeClock, FakeKube, FakeNotifier
 
 NS = "default"
 KEY = (NS, "shop")
@@ -162,19 +162,12 @@ class Sampler:
         return self.share
 
 
-@dataclass
-class Notices:
-    """Events, in the order in which they were told."""
-
-    told: list[Notice] = field(default_factory=list)
+class Notices(FakeNotifier):
+    """Every notice, and the law that the Rollout it is about can be posted as JSON."""
 
     def notify(self, rollout: Body, notice: Notice) -> None:
         json.dumps(rollout)
-        self.told.append(notice)
-
-    @property
-    def reasons(self) -> list[str]:
-        return [one.reason for one in self.told]
+        super().notify(rollout, notice)
 
 
 @dataclass
@@ -196,7 +189,7 @@ class World:
         self.clock = FakeClock()
         self.kube = FakeKube(self.clock, policies=policies)
         self.sampler = Sampler(self.clock)
-        self.notices = Notices()
+        self.notices = Notices(self.clock)
         self.recorded = Recorded()
         self._seen: tuple[Any, ...] = ()
         self.start()
