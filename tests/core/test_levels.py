@@ -188,6 +188,68 @@ def test_within_the_hysteresis_a_failing_guard_is_neither_well_nor_starts_anew()
     assert weigh(contract, again, well.guards, NOW + 61).fired == ()
 
 
+HARM = Sequential(0.0, 0.01, 1, 2.0, slice_alpha=0.01)
+COURSE = ((8, 2), (5, 2), (0, 3), (6, 2), (8, 2), (8, 2))
+"""Bad events of 100 of the canary and of 200 of stable, second by second.
+
+The logarithm of the evidence is 0.77, 1.16 and 0.68 of its limit, and above it from then on.
+"""
+
+
+def fed(trigger: Trigger, slices: tuple[str, ...] = ()) -> list[tuple[str, bool]]:
+    """What a gathering guard says after each second of the course, and whether it has fired.
+
+    With slices the harm is in the first of them, and the whole is well.
+    """
+    contract = Contract(guards=(GuardSpec("g0", HARM, trigger=trigger, slices=slices),))
+    remembered: tuple[GuardStatus, ...] = ()
+    said = []
+    for number, (canary, stable) in enumerate(COURSE):
+        at = NOW + number
+        block = Block(at - 1, at, 100, canary, 200, stable)
+        whole = Block(at - 1, at, 9000, 90, 9000, 90) if slices else block
+        window = (Window(at, 100, canary),)
+        reading = Reading("g0", window, (), "", at, (whole,), ((block,),))
+        found = weigh(contract, (reading,), remembered, at, Place(0, 0, 25))
+        remembered = found.guards
+        said.append((str(remembered[0].reason), bool(found.fired)))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("trigger", "fired"),
+    [
+        (Trigger(consecutive=3, hysteresis=0.5), 4),
+        (Trigger(consecutive=3, hysteresis=0.1), 5),
+        (Trigger(consecutive=3), 3),
+        (Trigger(sustained_for=1.0, hysteresis=0.5), 3),
+        (Trigger(sustained_for=3.0, hysteresis=0.5), 4),
+        (Trigger(sustained_for=2.0, hysteresis=0.1), 5),
+        (Trigger(sustained_for=1.0), 2),
+        (Trigger(consecutive=3, sustained_for=4.0, hysteresis=0.5), 5),
+    ],
+    ids=[
+        "a dip neither counts nor ends the row",
+        "a dip that is deeper than the hysteresis ends the row",
+        "without hysteresis shown harm stays shown",
+        "a dip fires nothing itself",
+        "time goes on in a dip",
+        "time starts anew after a deeper one",
+        "without hysteresis time goes on from the first crossing",
+        "both must be met",
+    ],
+)
+@pytest.mark.parametrize("slices", [(), ("a",)], ids=["the whole", "a slice"])
+def test_triggers_of_a_guard_that_gathers(
+    trigger: Trigger, fired: int, slices: tuple[str, ...]
+) -> None:
+    said = fed(trigger, slices)
+    assert next(n for n, one in enumerate(said) if one[1]) == fired
+    reasons = [one[0] for one in said]
+    assert (reasons[2] == "Unconfirmed") == (trigger.hysteresis == 0.5)
+    assert set(reasons[3:]) == {"HarmDetected"}
+
+
 # --- darkness ----------------------------------------------------------------------------------
 
 

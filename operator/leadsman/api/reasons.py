@@ -213,7 +213,10 @@ class VerdictReason(_Documented):
     HARM_DETECTED = "HarmDetected", "The evidence says that the canary is worse."
     NO_HARM_SEEN = "NoHarmSeen", "There is evidence enough, and it shows no harm."
     NOT_INFERIOR = "NotInferior", "The canary is shown to be no worse by more than the margin."
-    UNCONFIRMED = "Unconfirmed", "It fails, and the trigger has not fired yet."
+    UNCONFIRMED = (
+        "Unconfirmed",
+        "It fails and the trigger has not fired yet, or it failed and is within the hysteresis.",
+    )
     INSUFFICIENT_DATA = "InsufficientData", "Fewer events than minEvents in the window."
     NO_TRAFFIC = "NoTraffic", "The canary gets no requests."
     METRICS_UNAVAILABLE = "MetricsUnavailable", "The source does not answer, or with an error."

@@ -77,7 +77,8 @@ class Trigger(Api):
     hysteresis: Hysteresis = Field(
         default="0%",
         description=(
-            "A share of the limit: only so far below it does a failing guard count as well again."
+            "A share of the limit: only so far below it does a failing guard count as well again; "
+            "of evidence it is a share of the limit's logarithm."
         ),
     )
 

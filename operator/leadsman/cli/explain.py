@@ -41,7 +41,8 @@ Tree = Mapping[str, Any]
 REASONS = {
     "WithinLimit": "the measured share is within the limit",
     "ThresholdBreached": "the measured share is above the limit",
-    "Unconfirmed": "it is above the limit, but not yet as often in a row as the trigger wants",
+    "Unconfirmed": "it is not yet as often above the limit, or not yet as far below it again, as"
+    " the trigger wants",
     "InsufficientData": "too little was seen so far: silence means nothing yet",
     "NoTraffic": "the canary gets no requests that are counted",
     "MetricsUnavailable": "the metrics source does not answer",

@@ -263,8 +263,9 @@ def _gathered(
     else:
         start = Gathered(before.evidence, before.row, before.failing_since)
         state = before.state
-    found = gather(judging, place, start, reading.blocks)
-    judged = conclude(judging, place, found, reading)
+    hysteresis = spec.trigger.hysteresis
+    found = gather(judging, place, start, reading.blocks, hysteresis)
+    judged = conclude(judging, place, found, reading, hysteresis)
     slices = _slices(spec, judging, reading, before, place) if spec.slices else ()
     verdict, reason, level = judged.verdict, judged.reason, level_of(judged)
     value, events, failing_since = judged.value, judged.events, found.failing_since
@@ -272,6 +273,9 @@ def _gathered(
     if part is not None and verdict is not _FAIL:
         verdict, reason, level = _FAIL, Reason.HARM_DETECTED, Level.CRITICAL
         value, events, failing_since = part.value, part.events, part.failing_since
+    elif verdict is _PASS and any(one.reason == Reason.UNCONFIRMED for one in slices):
+        # A slice failed and is within the hysteresis: neither well nor worse.
+        verdict, reason = Verdict.INCONCLUSIVE, Reason.UNCONFIRMED
     elif level is Level.NONE and any(one.level == "Warning" for one in slices):
         level = Level.WARNING
     blind, since, figures = None, now, None
@@ -322,17 +326,17 @@ def _slices(
     place: Place,
 ) -> tuple[SliceStatus, ...]:
     known = {one.name: one for one in before.slices} if before is not None else {}
-    place = place._replace(sliced=True)
+    place, hysteresis = place._replace(sliced=True), spec.trigger.hysteresis
     found: list[SliceStatus] = []
     for index, name in enumerate(spec.slices):
         old = known.get(name)
         blocks = reading.slices[index] if index < len(reading.slices) else ()
         start = Gathered() if old is None else Gathered(old.evidence, old.row, old.failing_since)
-        now = gather(judging, place, start, blocks)
+        now = gather(judging, place, start, blocks, hysteresis)
         if old is not None and now.memory is old.evidence:
             found.append(old)
             continue
-        judged = conclude(judging, place, now, reading)
+        judged = conclude(judging, place, now, reading, hysteresis)
         found.append(
             SliceStatus(
                 name,

@@ -9,7 +9,7 @@ seen. A bound may widen again, so a fail by it is told anew with each block.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import isfinite, log
+from math import inf, isfinite, log
 
 from leadsman.guards import absolute, budget, difference, gauges
 from leadsman.guards.absolute import AbsoluteSettings, AbsoluteState
@@ -79,6 +79,19 @@ def fails(spec: Spec, place: Place, state: State) -> bool:
     if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
         return gauges.is_harmful(_mean(spec.margin, spec.alpha, place.retry), state)
     return False
+
+
+def present(spec: Spec, place: Place, state: State) -> tuple[float, float]:
+    """The log evidence of now and its limit, or the lower bound of the worsening and the margin."""
+    if isinstance(spec, Absolute) and isinstance(state, AbsoluteState):
+        return state.log_e, absolute_settings(spec, place).bar
+    if isinstance(spec, NonInferiority) and isinstance(state, DifferenceState):
+        settings = _difference(spec.margin, spec.alpha, place.retry)
+        return difference.bounds(settings, state)[0], spec.margin
+    if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
+        means = _mean(spec.margin, spec.alpha, place.retry)
+        return gauges.worsening_at_least(means, state), spec.margin
+    return -inf, 0.0
 
 
 def judged(spec: Spec, place: Place, memory: Memory) -> tuple[Verdict, Reason, bool]:

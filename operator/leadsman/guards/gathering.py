@@ -47,6 +47,10 @@ class Method(Protocol):
         """Whether harm is shown."""
         ...
 
+    def present(self, spec: Any, place: Place, state: State) -> tuple[float, float]:
+        """What is compared with a limit, as of the last block, and the limit."""
+        ...
+
     def judged(self, spec: Any, place: Place, memory: Memory) -> tuple[Verdict, Reason, bool]:
         """Verdict and reason where no harm is shown, and whether it is close to that."""
         ...
@@ -82,10 +86,18 @@ def gathers(spec: JudgeSpec) -> TypeGuard[Gathering]:
     return type(spec) in _METHODS
 
 
-def gather(spec: Gathering, place: Place, before: Gathered, blocks: tuple[Block, ...]) -> Gathered:
+def gather(
+    spec: Gathering,
+    place: Place,
+    before: Gathered,
+    blocks: tuple[Block, ...],
+    hysteresis: float = 0.0,
+) -> Gathered:
     """Put blocks, oldest first, on top of what was gathered before; the same object if none counts.
 
-    Evidence of another kind of judge is dropped.
+    Evidence of another kind of judge is dropped. `hysteresis`, a share of the limit: a guard that
+    fails stays in its row until its present evidence has fallen so far below the limit; a block
+    between the two neither counts nor ends the row.
     """
     method = _METHODS[type(spec)]
     memory, row, since = before
@@ -118,10 +130,26 @@ def gather(spec: Gathering, place: Place, before: Gathered, blocks: tuple[Block,
             state,
             picture,
         )
-        failing = method.fails(spec, place, state)
+        if not hysteresis:
+            failing = method.fails(spec, place, state)
+        else:
+            failing = _shows_harm(spec, place, state)
+            if row and not failing and _is_above(method.present(spec, place, state), hysteresis):
+                continue
         row = row + 1 if failing else 0
         since = (block.at if since is None else since) if failing else None
     return before if memory is before.memory else Gathered(memory, row, since)
+
+
+def _is_above(present: tuple[float, float], hysteresis: float = 0.0) -> bool:
+    """Whether what is compared has not fallen below its limit by a share of it.
+
+    Of evidence the logarithms are compared. Below a limit of 0 nothing lies between.
+    """
+    value, limit = present
+    if not hysteresis:
+        return value >= limit
+    return value > limit - hysteresis * abs(limit)
 
 
 def _is_sound(spec: Gathering, block: Block, after: float) -> bool:
@@ -136,15 +164,25 @@ def _is_sound(spec: Gathering, block: Block, after: float) -> bool:
     )
 
 
-def conclude(spec: Gathering, place: Place, found: Gathered, reading: Reading) -> Judged:
-    """Say what the evidence shows, given what is known now.
+def conclude(
+    spec: Gathering,
+    place: Place,
+    found: Gathered,
+    reading: Reading,
+    hysteresis: float = 0.0,
+) -> Judged:
+    """Say what the evidence shows, given what is known now; `hysteresis` is that of `gather`.
 
     A silent source, such as under a new weight until its first sample, takes no verdict of harm
-    back and no count away: the events are those of the whole attempt at all times.
+    back and no count away: the events are those of the whole attempt at all times. Harm that an
+    e-value showed once stays shown, unless a hysteresis says when it is over.
     """
     memory, last = found.memory, reading.last_sample
+    within = False
     if memory is not None and found.row:
-        return _shown(spec, memory, Verdict.FAIL, Reason.HARM_DETECTED, Level.CRITICAL, last)
+        if not hysteresis or _shows_harm(spec, place, memory.state):
+            return _shown(spec, memory, Verdict.FAIL, Reason.HARM_DETECTED, Level.CRITICAL, last)
+        within = True
     dark = _dark(reading)
     if memory is None:
         if dark is not None:
@@ -152,8 +190,16 @@ def conclude(spec: Gathering, place: Place, found: Gathered, reading: Reading) -
         return Judged(Verdict.INCONCLUSIVE, Reason.WARMING_UP, None, None, 0, last)
     if dark is not None:
         return _shown(spec, memory, Verdict.NO_DATA, dark, Level.NONE, last)
+    if within:
+        return _shown(spec, memory, Verdict.INCONCLUSIVE, Reason.UNCONFIRMED, Level.NONE, last)
     verdict, reason, near = _METHODS[type(spec)].judged(spec, place, memory)
     return _shown(spec, memory, verdict, reason, Level.WARNING if near else Level.NONE, last)
+
+
+def _shows_harm(spec: Gathering, place: Place, state: State) -> bool:
+    """Whether the evidence of this moment is harm, whatever was shown before."""
+    method = _METHODS[type(spec)]
+    return method.fails(spec, place, state) and _is_above(method.present(spec, place, state))
 
 
 def _dark(reading: Reading) -> Reason | None:

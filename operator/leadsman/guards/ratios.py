@@ -9,6 +9,7 @@ pods and is confounded while they differ: the traffic may settle, so that is tak
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 
 from leadsman.guards import band, budget, eprocess, power
 from leadsman.guards.eprocess import RatioSettings, RatioState
@@ -65,6 +66,12 @@ def fails(spec: Spec, place: Place, state: State) -> bool:
     if isinstance(spec, NegativeControl) or not isinstance(state, RatioState):
         return False
     return state.max_log_e >= settings_of(spec, place.retry, sliced=place.sliced).limit
+
+
+def present(spec: Spec, place: Place, state: State) -> tuple[float, float]:
+    """The log evidence of now, which may have fallen since it was largest, and its limit."""
+    limit = settings_of(spec, place.retry, sliced=place.sliced).limit
+    return (state.log_e if isinstance(state, RatioState) else -inf), limit
 
 
 def judged(spec: Spec, place: Place, memory: Memory) -> tuple[Verdict, Reason, bool]:

@@ -47,6 +47,12 @@ def fails(spec: SampleRatio, place: Place, state: State) -> bool:
     return False
 
 
+def present(spec: SampleRatio, place: Place, state: State) -> tuple[float, float]:
+    """The log evidence of now, and its limit."""
+    del place
+    return (state.log_e if isinstance(state, ShareState) else 0.0), _settings(spec.alpha).limit
+
+
 def judged(spec: SampleRatio, place: Place, memory: Memory) -> tuple[Verdict, Reason, bool]:
     """Confounded while the split is broken, Inconclusive before it was checked."""
     state = memory.state
