@@ -48,17 +48,12 @@ async def at_twenty(*bodies: Body) -> World:
     world = await adopted()
     for body in bodies:
         world.kube.user_apply(body)
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     return world
 
 
-@pytest.mark.parametrize("kind", ["Object", "External"])
-async def test_a_metric_of_type_value_caps_the_canary_and_is_told(kind: str) -> None:
-    world = await at_twenty(autoscaler(kind, "Value"))
-    assert await world.run(10, lambda: told(world) != "")
-    assert told(world).startswith("False CanaryCounted HorizontalPodAutoscaler scaler")
-    world.kube.user_scale(NS, "shop", 12)
+async def most_until_full(world: World) -> int:
+    """The most pods that the canary had until all traffic was its own, within a minute."""
     most = 0
 
     def at_full() -> bool:
@@ -67,7 +62,16 @@ async def test_a_metric_of_type_value_caps_the_canary_and_is_told(kind: str) -> 
         return world.canary_weight() == 100
 
     assert await world.run(60, at_full)
-    assert most == 4
+    return most
+
+
+@pytest.mark.parametrize("kind", ["Object", "External"])
+async def test_a_metric_of_type_value_caps_the_canary_and_is_told(kind: str) -> None:
+    world = await at_twenty(autoscaler(kind, "Value"))
+    assert await world.run(10, lambda: told(world) != "")
+    assert told(world).startswith("False CanaryCounted HorizontalPodAutoscaler scaler")
+    world.kube.user_scale(NS, "shop", 12)
+    assert await most_until_full(world) == 4
     assert await world.run(60, lambda: world.ready == "Promoted")
     assert world.body_of_target()["status"]["availableReplicas"] == 12
     await world.run(5)
@@ -120,8 +124,7 @@ async def test_an_answer_that_failed_is_asked_for_again_and_a_new_process_asks_a
     down = UnavailableError(503, "ServiceUnavailable", "x")
     world.kube.user_apply(autoscaler("External", "Value"))
     world.kube.fail_next("list", HORIZONTALPODAUTOSCALER, down)
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     assert await world.run(20, lambda: told(world) != "")
     world.start()
     world.kube.user_scale(NS, "shop", 12)
@@ -139,15 +142,7 @@ async def test_one_that_comes_during_the_attempt_is_met_at_its_first_scaling() -
     await world.run(2)
     assert told(world) == ""
     world.kube.user_scale(NS, "shop", 20)
-    most = 0
-
-    def at_full() -> bool:
-        nonlocal most
-        most = max(most, canary(world))
-        return world.canary_weight() == 100
-
-    assert await world.run(60, at_full)
-    assert most == 4
+    assert await most_until_full(world) == 4
     assert told(world).startswith("False CanaryCounted HorizontalPodAutoscaler scaler")
     assert asked(world) == 2
 

@@ -28,6 +28,7 @@ from leadsman.runtime.reader import DirectReader
 from leadsman.runtime.sight import Sight
 from leadsman.runtime.termsbook import TermsBook
 from tests.core.test_record import TERMS
+from tests.runtime.test_modes import world_of
 from tests.runtime.worlds import NS, World, adopted, deployment, service
 
 ALLOWED = {
@@ -83,8 +84,7 @@ async def test_no_write_touches_a_field_that_it_should_not() -> None:
     found = watch_writes(world)
     world.kube.user_apply(deployment("v2"))
     assert await world.run(90, lambda: world.ready == "Promoted")
-    world.kube.user_apply(deployment("v1"))
-    assert await world.run(60, lambda: world.canary_weight() == 20)
+    await world.opened("v1", 60)
     world.sampler.bad = 0.5
     assert await world.run(60, lambda: world.ready == "RolledBack")
     kinds = {ref.kind.kind for ref, paths in found if paths}
@@ -99,8 +99,7 @@ async def test_no_write_touches_a_field_that_it_should_not() -> None:
 
 async def test_every_patch_is_fenced_but_the_one_that_lowers() -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(60, lambda: world.canary_weight() == 20)
+    await world.opened(seconds=60)
     world.sampler.bad = 0.5
     assert await world.run(60, lambda: world.ready == "RolledBack")
     world.kube.user_apply(deployment("v3"))
@@ -252,11 +251,8 @@ async def test_a_finalizer_of_somebody_else_stays() -> None:
 
 
 async def test_lowering_goes_to_every_route_though_one_refuses() -> None:
-    from tests.runtime.test_modes import world_of
-
     world = await world_of("two_routes")
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(60, lambda: world.canary_weight() == 20)
+    await world.opened(seconds=60)
     await world.run(3)
     world.kube.fail_next("patch", HTTPROUTE, UnavailableError(503, "X", "x"), times=1)
     world.sampler.bad = 0.5

@@ -23,6 +23,7 @@ from tests.runtime.worlds import (
     World,
     adopted,
     deployment,
+    promql_contract,
     rollout,
     route,
     service,
@@ -103,19 +104,7 @@ PROBLEMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     ),
     "measure": (
         [service(), route()],
-        {
-            "contract": {
-                "guards": [
-                    {
-                        "name": "e",
-                        "guard": {
-                            "promQL": {"query": "up"},
-                            "judge": {"sequentialMean": {"margin": "0.1"}},
-                        },
-                    }
-                ]
-            }
-        },
+        {"contract": promql_contract()},
         "SourceForbidden",
     ),
     "strategy": (
@@ -196,8 +185,7 @@ UNREADABLE = [POD, REPLICASET, ENDPOINTSLICE, SERVICE, HTTPROUTE]
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_what_cannot_be_read_holds_and_never_raises(kind: Kind) -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     verb = "get" if kind in (SERVICE, HTTPROUTE) else "list"
     world.kube.fail_next(verb, kind, UnavailableError(503, "ServiceUnavailable", "x"), times=99)
     writes = len(world.kube.operator_writes)
@@ -210,8 +198,7 @@ async def test_what_cannot_be_read_holds_and_never_raises(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", [POD, REPLICASET, ENDPOINTSLICE])
 async def test_a_breach_needs_nothing_but_the_route(kind: Kind) -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     await world.run(3)
     world.kube.fail_next("list", kind, ForbiddenError(403, "Forbidden", "x"), times=999)
     world.sampler.bad = 0.5
@@ -221,8 +208,7 @@ async def test_a_breach_needs_nothing_but_the_route(kind: Kind) -> None:
 
 async def test_the_terms_of_an_attempt_stay_as_they_were_at_its_start() -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     ref = Ref(world.rollout_kind(), NS, "shop")
     world.kube.user_patch(
         ref, [{"op": "replace", "path": "/spec/plan/stages/0/hold", "value": "1h"}]
@@ -233,8 +219,7 @@ async def test_the_terms_of_an_attempt_stay_as_they_were_at_its_start() -> None:
 
 async def test_evidence_counts_from_the_present_weight_on_and_not_after_the_rollback() -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     await world.run(1)
     guards, arms, since = world.sampler.subscriptions[(NS, "shop")]
     assert guards[0].query == '{"errors":{"preset":"Traefik"}}'

@@ -9,8 +9,7 @@ from tests.runtime.worlds import NS, World, adopted, deployment, plan
 async def test_a_good_release_is_promoted_and_everything_is_as_it_was() -> None:
     world = await adopted()
     before = world.body(HTTPROUTE, "shop")["spec"]
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     canary = {p["metadata"]["uid"] for p in world.all(POD) if "v2" in str(p["spec"])}
     assert await world.run(90, lambda: world.ready in ("Promoted", "Stable"))
     assert world.body(HTTPROUTE, "shop")["spec"] == before
@@ -28,8 +27,7 @@ async def test_a_good_release_is_promoted_and_everything_is_as_it_was() -> None:
 
 async def test_a_bad_release_is_rolled_back_and_stays_refused() -> None:
     world = await adopted()
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     await world.run(3)
     world.sampler.bad = 0.3
     await world.passes()
@@ -49,8 +47,7 @@ async def test_a_bad_release_is_rolled_back_and_stays_refused() -> None:
 async def test_a_split_that_is_off_for_a_whole_hold_is_told_and_written_once_a_minute() -> None:
     world = await adopted(plan=plan((20, "10m"), (100, "10s")))
     world.sampler.share = (2000, 10000)
-    world.kube.user_apply(deployment("v2"))
-    assert await world.run(20, lambda: world.canary_weight() == 20)
+    await world.opened()
     await world.run(90)
     due = world.status.attempt.stage.due_at
     world.sampler.share = (4000, 10000)

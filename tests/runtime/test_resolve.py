@@ -32,7 +32,7 @@ from leadsman.ports import (
 from leadsman.runtime.resolve import Resolver, route_rules
 from leadsman.runtime.store import OwnStore
 from leadsman.testing import FakeKube
-from tests.runtime.worlds import NS, contract, plan, rollout, source
+from tests.runtime.worlds import NS, contract, plan, promql_contract, rollout, source
 
 THRESHOLD = {"threshold": {"max": "2.5%", "window": "1m30s", "minEvents": 40}}
 
@@ -191,19 +191,7 @@ MISSING: list[tuple[dict[str, Any], str, str]] = [
         "MetricsSource x",
     ),
     (
-        {
-            "contract": {
-                "guards": [
-                    {
-                        "name": "e",
-                        "guard": {
-                            "promQL": {"query": "up"},
-                            "judge": {"sequentialMean": {"margin": "0.1"}},
-                        },
-                    }
-                ]
-            }
-        },
+        {"contract": promql_contract()},
         "SourceForbidden",
         "spec.allowPromQL",
     ),

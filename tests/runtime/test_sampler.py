@@ -164,13 +164,19 @@ async def test_a_jump_of_the_wall_clock_stops_no_poll(bed):
     assert len(bed.source.queries) - before >= 8
 
 
-async def test_fifty_rollouts_with_the_same_metrics_share_one_query():
+def crowded(rollouts):
+    """A bed in which so many Rollouts, each of its own Service, ask the same."""
     bed = Bed(phases={"traefik-0": 0.1})
-    for number in range(50):
+    for number in range(rollouts):
         bed.load(service=f"app{number}")
         bed.sampler.subscribe(
             ("shop", f"r{number}"), (errors_guard(),), arms(service=f"app{number}"), bed.clock.now()
         )
+    return bed
+
+
+async def test_fifty_rollouts_with_the_same_metrics_share_one_query():
+    bed = crowded(50)
     await bed.clock.run(20)
     for number in range(50):
         assert bed.verdict(errors_guard(), ("shop", f"r{number}")).verdict is Verdict.PASS
@@ -182,12 +188,7 @@ async def test_fifty_rollouts_with_the_same_metrics_share_one_query():
 
 
 async def test_three_hundred_rollouts_stay_within_the_budget_and_miss_no_scrape():
-    bed = Bed(phases={"traefik-0": 0.1})
-    for number in range(300):
-        bed.load(service=f"app{number}")
-        bed.sampler.subscribe(
-            ("shop", f"r{number}"), (errors_guard(),), arms(service=f"app{number}"), bed.clock.now()
-        )
+    bed = crowded(300)
     await bed.clock.run(12)
     assert most_in_a_second(bed.source.queries) <= 4
     now = bed.clock.now()

@@ -41,6 +41,12 @@ ARMS = Arms(
     stable=ArmNames(services=("shop-stable",), replica_sets=("shop-xyz",)),
 )
 ERRORS = GuardSpec("errors", Sequential(0.0, 0.01, 2, 4.0), query='{"errors":{"preset":"Traefik"}}')
+SLICED = replace(
+    ERRORS,
+    judge=replace(ERRORS.judge, slice_alpha=0.005),
+    slices=("GET", "POST"),
+    query='{"errors":{"preset":"Traefik"},"slices":{"label":"method","values":["GET","POST"]}}',
+)
 POD_ERRORS = json.dumps(
     {
         "ratio": {
@@ -177,13 +183,7 @@ async def test_a_restart_reads_back_what_was_not_remembered_and_gives_the_same_b
 
 
 async def test_a_slice_is_judged_by_its_own_series(beds) -> None:
-    guard = replace(
-        ERRORS,
-        judge=replace(ERRORS.judge, slice_alpha=0.005),
-        slices=("GET", "POST"),
-        query='{"errors":{"preset":"Traefik"},"slices":{"label":"method","values":["GET","POST"]}}',
-    )
-    bed = beds(guard)
+    bed = beds(SLICED)
     start = bed.clock.now() + 20
     bed.load("shop-canary", 200)
     bed.load("shop-stable", 800, lambda time: time * 4)
@@ -406,13 +406,7 @@ async def test_a_guard_that_fails_shows_its_newest_blocks_counted_or_not(beds) -
 
 
 async def test_a_slice_that_fails_shows_its_own_blocks(beds) -> None:
-    guard = replace(
-        ERRORS,
-        judge=replace(ERRORS.judge, slice_alpha=0.005),
-        slices=("GET", "POST"),
-        query='{"errors":{"preset":"Traefik"},"slices":{"label":"method","values":["GET","POST"]}}',
-    )
-    bed = beds(guard)
+    bed = beds(SLICED)
     bed.load("shop-canary", 200)
     bed.load("shop-stable", 800)
     bed.load("shop-canary", 4, lambda time: time * 4, method="POST")

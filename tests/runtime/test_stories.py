@@ -176,25 +176,24 @@ async def test_conflicts_are_answered_by_deciding_again() -> None:
     assert await world.run(150, lambda: world.ready == "Promoted")
 
 
+def fail_every_write(world: World, error: Exception, **how: Any) -> None:
+    """The next write of each verb to each kind of object fails."""
+    for kind in (SERVICE, HTTPROUTE, REPLICASET, ROLLOUT, DEPLOYMENT, CONTROLLERREVISION):
+        for verb in ("create", "patch"):
+            world.kube.fail_next(verb, kind, error, **how)
+
+
 async def test_an_api_that_refuses_for_a_while_stops_nothing_for_good() -> None:
     world = await adopted()
     world.kube.user_apply(deployment("v2"))
-    for kind in (SERVICE, HTTPROUTE, REPLICASET, ROLLOUT, DEPLOYMENT, CONTROLLERREVISION):
-        for verb in ("create", "patch"):
-            world.kube.fail_next(
-                verb, kind, UnavailableError(503, "ServiceUnavailable", "x"), times=2
-            )
+    fail_every_write(world, UnavailableError(503, "ServiceUnavailable", "x"), times=2)
     assert await world.run(200, lambda: world.ready == "Promoted")
 
 
 async def test_an_answer_that_was_lost_makes_no_second_step() -> None:
     world = await adopted()
     world.kube.user_apply(deployment("v2"))
-    for kind in (SERVICE, HTTPROUTE, REPLICASET, ROLLOUT, DEPLOYMENT, CONTROLLERREVISION):
-        for verb in ("create", "patch"):
-            world.kube.fail_next(
-                verb, kind, UnavailableError(0, "Lost", "x"), times=1, after_applying=True
-            )
+    fail_every_write(world, UnavailableError(0, "Lost", "x"), after_applying=True)
     assert await world.run(200, lambda: world.status.attempt is None and world.status.history != ())
     assert world.status.history[-1].number == 1
 

@@ -114,6 +114,12 @@ def contract() -> dict[str, Any]:
     return {"guards": [{"name": "errors", "guard": guard}]}
 
 
+def promql_contract() -> dict[str, Any]:
+    """A contract whose guard brings a query of its own, which a team must be allowed to."""
+    guard = {"promQL": {"query": "up"}, "judge": {"sequentialMean": {"margin": "0.1"}}}
+    return {"guards": [{"name": "e", "guard": guard}]}
+
+
 def source(name: str = "default") -> Body:
     return {
         "apiVersion": "leadsman.dev/v1alpha1",
@@ -246,6 +252,11 @@ class World:
                 return True
             self.kube.advance(step)
         return until is None
+
+    async def opened(self, version: str = "v2", seconds: float = 20) -> None:
+        """Release a version; its canary has the first stage's weight within `seconds`."""
+        self.kube.user_apply(deployment(version))
+        assert await self.run(seconds, lambda: self.canary_weight() == 20)
 
     def _state(self) -> tuple[Any, ...]:
         store = self.kube.cluster.store
