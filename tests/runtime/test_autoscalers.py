@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from leadsman.errors import ForbiddenError, NotFoundError, UnavailableError
-from leadsman.ports import HORIZONTALPODAUTOSCALER, REPLICASET, Body
-from tests.runtime.test_resting import Operator
+from leadsman.ports import DEPLOYMENT, HORIZONTALPODAUTOSCALER, REPLICASET, Body
+from tests.runtime.cached import CachedOperator
 from tests.runtime.worlds import NS, World, adopted, deployment, plan
 
 
@@ -73,7 +73,7 @@ async def test_a_metric_of_type_value_caps_the_canary_and_is_told(kind: str) -> 
     world.kube.user_scale(NS, "shop", 12)
     assert await most_until_full(world) == 4
     assert await world.run(60, lambda: world.ready == "Promoted")
-    assert world.body_of_target()["status"]["availableReplicas"] == 12
+    assert world.body(DEPLOYMENT, "shop")["status"]["availableReplicas"] == 12
     await world.run(5)
     assert told(world) == ""
 
@@ -171,7 +171,7 @@ async def test_a_cap_that_comes_late_takes_no_pod_from_the_weight_that_it_carrie
 
 async def test_one_that_scales_nothing_is_told_after_the_sweep_and_costs_no_write_before() -> None:
     world = await adopted(plan=plan((20, "30m"), (100, "10s")))
-    operator = Operator(world)
+    operator = CachedOperator(world)
     world.kube.user_apply(deployment("v2"))
     assert await operator.run(20, lambda: world.canary_weight() == 20)
     await operator.run(70)

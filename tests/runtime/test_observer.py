@@ -8,12 +8,14 @@ import pytest
 
 from leadsman.errors import ForbiddenError, UnavailableError
 from leadsman.ports import (
+    DEPLOYMENT,
     ENDPOINTSLICE,
     HTTPROUTE,
     MUTATINGPOLICY,
     MUTATINGPOLICYBINDING,
     POD,
     REPLICASET,
+    ROLLOUT,
     SERVICE,
     Kind,
     Ref,
@@ -171,12 +173,12 @@ async def test_the_older_of_two_rollouts_wins_and_the_other_touches_nothing() ->
     world.kube.user_apply(deployment("v2"))
     assert await world.run(90, lambda: world.ready == "Promoted")
     await world.run(10)
-    body = next(b for b in world.all_rollouts() if b["metadata"]["name"] == "a-second")
+    body = world.body(ROLLOUT, "a-second")
     (ready,) = [c for c in body["status"]["conditions"] if c["type"] == "Ready"]
     assert ready["reason"] == "Conflicted"
     assert "attempt" not in body["status"]
     assert "stable" not in body["status"]
-    assert not world.body_of_target()["spec"].get("paused")
+    assert not world.body(DEPLOYMENT, "shop")["spec"].get("paused")
 
 
 UNREADABLE = [POD, REPLICASET, ENDPOINTSLICE, SERVICE, HTTPROUTE]
@@ -209,7 +211,7 @@ async def test_a_breach_needs_nothing_but_the_route(kind: Kind) -> None:
 async def test_the_terms_of_an_attempt_stay_as_they_were_at_its_start() -> None:
     world = await adopted()
     await world.opened()
-    ref = Ref(world.rollout_kind(), NS, "shop")
+    ref = Ref(ROLLOUT, NS, "shop")
     world.kube.user_patch(
         ref, [{"op": "replace", "path": "/spec/plan/stages/0/hold", "value": "1h"}]
     )

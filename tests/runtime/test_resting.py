@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
 
 from leadsman.errors import GoneError, UnavailableError
-from leadsman.ports import HTTPROUTE, SERVICE, Body, Kind, Ref, WatchEvent
-from leadsman.runtime.informers import InformerSet
-from leadsman.runtime.lookouts import Lookouts
-from leadsman.runtime.reader import CachedReader
-from leadsman.runtime.scheduler import Key
+from leadsman.ports import HTTPROUTE, ROLLOUT, SERVICE, Body, Ref
+from tests.runtime.cached import CachedOperator
 from tests.runtime.worlds import (
-    KEY,
     NS,
     World,
     adopted,
@@ -27,100 +22,20 @@ from tests.runtime.worlds import (
 )
 
 
-class Api:
-    """FakeKube with what a Follower asks for, and a watch that can be lost."""
-
-    def __init__(self, world: World) -> None:
-        self.kube = world.kube
-        self.lost: list[Exception] = []
-        self.asked: list[str] = []
-
-    async def get(self, ref: Ref) -> Body:
-        return await self.kube.get(ref)
-
-    async def latest(self, kind: Kind, namespace: str = "") -> str:
-        self.asked.append(f"latest {kind.plural}")
-        return str(self.kube.cluster.store.revision)
-
-    async def versions(self, kind: Kind, namespace: str = "") -> Mapping[Key, str]:
-        self.asked.append(f"versions {kind.plural}")
-        return {
-            (one["metadata"]["namespace"], one["metadata"]["name"]): one["metadata"][
-                "resourceVersion"
-            ]
-            for one in self.kube.cluster.store.all(kind, "")
-        }
-
-    async def watch(
-        self,
-        kind: Kind,
-        namespace: str = "",
-        *,
-        since: str,
-        wanted: Callable[[str, str], bool] | None = None,
-    ) -> AsyncIterator[WatchEvent]:
-        async for event in self.kube.watch(kind, namespace, since=since):
-            if self.lost:
-                raise self.lost.pop()
-            about = event.body["metadata"]
-            name = (about.get("namespace", ""), about.get("name", ""))
-            if event.type == "BOOKMARK" or wanted is None or wanted(*name):
-                yield event
-
-
-class Operator:
-    """A world whose operator reads from caches, and makes a pass only when it is told to."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.due: set[Key] = {KEY}
-        self.api = Api(world)
-        self.informers = InformerSet(world.kube, world.clock)
-        self.lookouts = Lookouts(self.api, world.clock, self._told)
-        reader = CachedReader(self.informers, self._told, self.lookouts)
-        world.start(reader)
-        world.store.on_due = self._due
-
-    def _due(self, key: Key) -> None:
-        self.due.add(key)
-
-    def _told(self, key: Key, urgency: int) -> None:
-        del urgency
-        self.due.add(key)
-
-    async def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
-        end = self.world.clock.now() + seconds
-        while self.world.clock.now() < end:
-            self.world.sync()
-            now = self.world.clock.now()
-            self.due |= {k for k, w in self.world.wake.items() if w.at is not None and w.at <= now}
-            due, self.due = self.due, set()
-            for key in sorted(due):
-                self.world.wake[key] = await self.world.reconciler.reconcile(key)
-            if until is not None and until():
-                return True
-            await self.world.kube.run(0.25)
-        return until is None
-
-    async def close(self) -> None:
-        await self.lookouts.stop()
-        await self.informers.close()
-
-
 def managed() -> dict[str, Any]:
     body = route()
     template = {"kind": "HTTPRoute", "metadata": {"name": "shop"}, "spec": body["spec"]}
     return {"traffic": {"gatewayAPI": {"template": template}}}
 
 
-async def broken(*bodies: Body, **spec: Any) -> Operator:
+async def broken(*bodies: Body, **spec: Any) -> CachedOperator:
     """A Rollout that meets these objects beside its Deployment, and has been told so."""
     world = World()
     for body in (deployment(), source(), *bodies):
         world.kube.user_apply(body)
     world.kube.advance(5)
     world.kube.user_create(rollout(**spec))
-    operator = Operator(world)
+    operator = CachedOperator(world)
     await operator.run(10)
     return operator
 
@@ -171,11 +86,11 @@ async def test_twenty_rollouts_without_their_routes_share_one_watch_a_kind() -> 
         world.kube.user_create(rollout(name, **about, traffic=traffic))
     world.kube.user_apply(source())
     world.kube.advance(5)
-    operator = Operator(world)
+    operator = CachedOperator(world)
     await operator.run(10)
     reasons = {
         one["reason"]
-        for body in world.all_rollouts()
+        for body in world.all(ROLLOUT)
         for one in body["status"]["conditions"]
         if one["type"] == "Ready"
     }
@@ -240,14 +155,14 @@ async def test_a_route_whose_event_was_lost_is_found_by_a_comparison() -> None:
     await operator.close()
 
 
-async def managed_at_rest() -> Operator:
+async def managed_at_rest() -> CachedOperator:
     world = await adopted()
     world.kube.user_delete(Ref(HTTPROUTE, NS, "shop"))
     world.kube.user_patch(
-        Ref(world.rollout_kind(), NS, "shop"),
+        Ref(ROLLOUT, NS, "shop"),
         [{"op": "replace", "path": "/spec/traffic", "value": managed()["traffic"]}],
     )
-    operator = Operator(world)
+    operator = CachedOperator(world)
     assert await operator.run(20, lambda: world.exists(HTTPROUTE, "shop"))
     await operator.run(80)
     return operator
@@ -305,7 +220,7 @@ async def test_a_managed_route_that_was_edited_while_the_operator_was_down_is_pu
         Ref(HTTPROUTE, NS, "shop"),
         [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "other"}],
     )
-    operator = Operator(world)
+    operator = CachedOperator(world)
     assert await operator.run(
         3,
         lambda: (
@@ -320,7 +235,7 @@ async def test_a_new_process_looks_at_a_managed_route_once_and_holds_no_cache() 
     world = operator.world
     await operator.close()
     writes = len(world.kube.operator_writes)
-    operator = Operator(world)
+    operator = CachedOperator(world)
     await operator.run(5)
     assert (len(operator.informers), len(operator.lookouts)) == (0, 1)
     assert len(world.kube.operator_writes) == writes
@@ -331,10 +246,10 @@ async def test_a_rollout_in_anothers_way_looks_at_nothing() -> None:
     world = await adopted()
     world.kube.advance(2)
     world.kube.user_create(rollout("a-second"))
-    operator = Operator(world)
+    operator = CachedOperator(world)
     operator.due.add((NS, "a-second"))
     await operator.run(10)
-    second = next(b for b in world.all_rollouts() if b["metadata"]["name"] == "a-second")
+    second = world.body(ROLLOUT, "a-second")
     reasons = [one["reason"] for one in second["status"]["conditions"] if one["type"] == "Ready"]
     assert reasons == ["Conflicted"]
     assert (len(operator.informers), len(operator.lookouts)) == (0, 0)
@@ -346,7 +261,7 @@ async def test_a_first_version_that_still_rolls_out_is_waited_for_without_caches
     for body in (deployment(READY_AFTER_MS="30000"), service(), route(), source()):
         world.kube.user_apply(body)
     world.kube.user_create(rollout())
-    operator = Operator(world)
+    operator = CachedOperator(world)
     await operator.run(10)
     assert world.ready == "Holding"
     assert (len(operator.informers), len(operator.lookouts)) == (0, 0)

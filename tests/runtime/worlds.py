@@ -15,7 +15,7 @@ from leadsman.core.decision import Decision
 from leadsman.core.spec import GuardSpec
 from leadsman.core.status import Status
 from leadsman.guards.windows import Block, Reading, Window
-from leadsman.ports import DEPLOYMENT, HTTPROUTE, ROLLOUT, SERVICE, Body, Kind, Listing, Notice, Ref
+from leadsman.ports import DEPLOYMENT, HTTPROUTE, ROLLOUT, Body, Kind, Listing, Notice, Ref
 from leadsman.runtime.codec import decode_status
 from leadsman.runtime.reader import DirectReader, Reader
 from leadsman.runtime.reconciler import Reconciler
@@ -280,15 +280,6 @@ class World:
     def names(self, kind: Kind) -> list[str]:
         return [body["metadata"]["name"] for body in self.all(kind)]
 
-    def all_rollouts(self) -> tuple[Body, ...]:
-        return self.all(ROLLOUT)
-
-    def body_of_target(self) -> Body:
-        return self.body(DEPLOYMENT, "shop")
-
-    def rollout_kind(self) -> Kind:
-        return ROLLOUT
-
     @property
     def status(self) -> Status:
         """The status as the API has it."""
@@ -319,6 +310,3 @@ async def adopted(world: World | None = None, **spec: Any) -> World:
     world.kube.user_create(rollout(**spec))
     assert await world.run(10, lambda: world.status.stable is not None and world.ready == "Stable")
     return world
-
-
-__all__ = ["KEY", "NS", "ROUTE", "SERVICE", "TARGET", "World", "adopted"]
