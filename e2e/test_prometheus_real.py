@@ -19,7 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.cluster.backend import Backend
 from e2e.cluster.load import Load
+from e2e.harness.api import Body
+from e2e.harness.pods import pod_proxy
 from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.presets.arms import ArmNames, Arms
 from leadsman.adapters.prometheus import Bounds, Prometheus
@@ -27,6 +30,7 @@ from leadsman.core.spec import GuardSpec
 from leadsman.guards.judges import Threshold, judge
 from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
+from tests.contract.test_evaluator_contract import EvaluatorContract
 from tests.contract.test_metrics_contract import MetricsContract
 
 NAMESPACE = f"metrics-{os.getpid()}"
@@ -57,21 +61,55 @@ OWN_SLOW = GuardSpec(
 )
 
 
+KNOWN = "prometheus_build_info"
+"""What every Prometheus tells of itself, at each scrape."""
+
+
+@asynccontextmanager
+async def real(cluster: Backend, *, expressions: bool) -> AsyncIterator[Prometheus]:
+    """The operator's client of the cluster's Prometheus."""
+    source = Prometheus(
+        cluster.prometheus_url,
+        SystemClock(),
+        bounds=Bounds(queries_per_second=100),
+        allowed=("127.0.0.0/8",),
+        expressions=expressions,
+    )
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
 class TestRealPrometheus(MetricsContract):
     """The port's contract against a real Prometheus."""
 
     @pytest.fixture
     def known(self) -> str:
-        return "prometheus_build_info"
+        return KNOWN
 
     @pytest.fixture
-    async def source(self, cluster: Any) -> AsyncIterator[Prometheus]:
-        bounds = Bounds(queries_per_second=100)
-        source = Prometheus(
-            cluster.prometheus_url, SystemClock(), bounds=bounds, allowed=("127.0.0.0/8",)
-        )
-        yield source
-        await source.close()
+    async def source(self, cluster: Backend) -> AsyncIterator[Prometheus]:
+        async with real(cluster, expressions=False) as source:
+            yield source
+
+
+class TestRealEvaluator(EvaluatorContract):
+    """The contract of queries of one's own against a real Prometheus."""
+
+    @pytest.fixture
+    def known(self) -> str:
+        return KNOWN
+
+    @pytest.fixture
+    async def source(self, cluster: Backend) -> AsyncIterator[Prometheus]:
+        async with real(cluster, expressions=True) as source:
+            yield source
+
+    @pytest.fixture
+    async def refusing(self, cluster: Backend) -> AsyncIterator[Prometheus]:
+        async with real(cluster, expressions=False) as source:
+            yield source
 
 
 def _arm(version: str) -> list[dict[str, Any]]:
@@ -125,9 +163,10 @@ def _route() -> dict[str, Any]:
 class App:
     """The application with two arms, under load."""
 
-    def __init__(self, cluster: Any) -> None:
+    def __init__(self, cluster: Backend) -> None:
         self.cluster = cluster
         self.prometheus = cluster.prometheus_url
+        self._proxy = pod_proxy(cluster.kubeconfig)
         self.pods = {arm: self._pods(arm) for arm in ("stable", "canary")}
 
     def kubectl(self, *argv: str, **more: Any) -> str:
@@ -147,16 +186,17 @@ class App:
 
     def behave(self, **parameters: Any) -> None:
         """Tell all canary pods how to behave from now on."""
-        for address in self.pods["canary"].values():
-            httpx.post(f"http://{address}:8080/admin", params=parameters).raise_for_status()
+        canary = list(self.pods["canary"].values())
+        took = self._proxy.post(canary, "admin", parameters)
+        assert took == len(canary), f"{took} of {len(canary)} pods took {parameters}"
 
-    def _pods(self, arm: str) -> dict[str, str]:
+    def _pods(self, arm: str) -> dict[str, Body]:
         found = json.loads(self.kubectl("get", "pods", "-l", f"arm={arm}", "-o", "json"))
-        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in found["items"]}
+        return {str(pod["metadata"]["name"]): pod for pod in found["items"]}
 
 
 @pytest.fixture(scope="module")
-def app(cluster: Any) -> Iterator[App]:
+def app(cluster: Backend) -> Iterator[App]:
     """The application, ready and under load."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     job = Load("users", NAMESPACE, HOST, rps=RPS, seconds=600).job()
@@ -231,7 +271,7 @@ async def share(client: httpx.AsyncClient, url: str) -> tuple[float, float]:
     return failed, total
 
 
-async def test_all_guards_read_both_arms_and_pass_while_the_canary_is_good(app):
+async def test_all_guards_read_both_arms_and_pass_while_the_canary_is_good(app: App) -> None:
     app.behave(errorRate=0, latencyMs=0)
     guards = (ERRORS, SLOW, OWN, OWN_SLOW)
     async with sampling(app) as (sampler, _, _):
@@ -250,7 +290,9 @@ async def test_all_guards_read_both_arms_and_pass_while_the_canary_is_good(app):
         assert shares[0] / sum(shares) == pytest.approx(0.2, abs=0.02)
 
 
-async def test_a_breach_is_seen_soon_after_it_can_be_read_within_four_queries_a_second(app):
+async def test_a_breach_is_seen_soon_after_it_can_be_read_within_four_queries_a_second(
+    app: App,
+) -> None:
     delays = []
     async with sampling(app) as (sampler, told, queries), httpx.AsyncClient() as client:
         for _ in range(5):
@@ -284,7 +326,7 @@ async def test_a_breach_is_seen_soon_after_it_can_be_read_within_four_queries_a_
     assert delays[-1] <= 1.3
 
 
-async def test_a_good_version_does_not_inherit_the_errors_of_the_one_before(app):
+async def test_a_good_version_does_not_inherit_the_errors_of_the_one_before(app: App) -> None:
     async with sampling(app) as (sampler, _, _):
         app.behave(errorRate=0.5)
         sampler.subscribe(KEY, (ERRORS,), app.arms(), time.time())
@@ -303,7 +345,7 @@ async def test_a_good_version_does_not_inherit_the_errors_of_the_one_before(app)
         assert Verdict.PASS in seen
 
 
-async def test_slow_requests_are_seen_by_the_gateway_and_by_the_pods(app):
+async def test_slow_requests_are_seen_by_the_gateway_and_by_the_pods(app: App) -> None:
     guards = (SLOW, OWN_SLOW)
     async with sampling(app) as (sampler, _, _):
         sampler.subscribe(KEY, guards, app.arms(), time.time())
@@ -316,7 +358,7 @@ async def test_slow_requests_are_seen_by_the_gateway_and_by_the_pods(app):
         app.behave(latencyMs=0)
 
 
-async def test_a_bucket_that_does_not_exist_is_named_with_those_that_do(app):
+async def test_a_bucket_that_does_not_exist_is_named_with_those_that_do(app: App) -> None:
     guard = GuardSpec(
         "odd", Threshold(0.05, 5.0, 50), query='{"latency":{"preset":"Traefik","above":"260ms"}}'
     )

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,8 @@ import httpx
 
 from e2e.cluster.backend import Backend
 from e2e.cluster.operator_image import OPERATOR
+from e2e.harness.api import Body
+from e2e.harness.pods import PodProxy, pod_proxy
 from leadsman.adapters.presets.arms import ArmNames, Arms
 
 METRIC = "shop_requests_total"
@@ -72,6 +73,7 @@ class Target:
 
     def __init__(self, cluster: Backend, namespace: str, name: str) -> None:
         self._cluster = cluster
+        self.proxy = pod_proxy(cluster.kubeconfig)
         self.namespace = namespace
         self.name = name
         labels = {"arm": name}
@@ -114,11 +116,11 @@ class Target:
         found = json.loads(self.kubectl("get", "replicaset", "-l", f"arm={self.name}", "-o=json"))
         return ArmNames(replica_sets=tuple(one["metadata"]["name"] for one in found["items"]))
 
-    def pods(self) -> dict[str, str]:
-        """The addresses of its ready pods, by name."""
+    def pods(self) -> dict[str, Body]:
+        """Its ready pods by name."""
         found = json.loads(self.kubectl("get", "pods", "-l", f"arm={self.name}", "-o=json"))
         return {
-            pod["metadata"]["name"]: pod["status"]["podIP"]
+            str(pod["metadata"]["name"]): pod
             for pod in found["items"]
             if "deletionTimestamp" not in pod["metadata"]
             and any(one["ready"] for one in pod["status"].get("containerStatuses", []))
@@ -132,8 +134,7 @@ class Target:
 
     def tell(self, **parameters: Any) -> None:
         """POST these parameters to all of its pods."""
-        for address in self.pods().values():
-            _tell(address, parameters)
+        _tell(self.proxy, list(self.pods().values()), parameters)
 
     def count(self, good: int, bad: int = 0) -> None:
         """Count requests in each pod, at once; without a bad one nothing is said of errors."""
@@ -141,9 +142,8 @@ class Target:
 
     def crash(self) -> None:
         """End the process of each pod; the kubelet starts it again in the same pod."""
-        for address in self.pods().values():
-            with suppress(httpx.HTTPError):  # it ends without an answer
-                httpx.post(f"http://{address}:8080/?exit=1", trust_env=False)
+        # It ends without an answer, so nobody has taken it.
+        self.proxy.post(list(self.pods().values()), "", {"exit": 1})
 
     def scraped(self, wanted: bool) -> None:
         """Have Prometheus scrape it, or not."""
@@ -169,10 +169,9 @@ class Shop:
         Arms are compared within a block, and each has scrapes of its own: what was counted all at
         once would now and then lie in two blocks, and say nothing.
         """
-        addresses = [*self.canary.pods().values(), *self.stable.pods().values()]
+        pods = [*self.canary.pods().values(), *self.stable.pods().values()]
         for _ in range(times):
-            for address in addresses:
-                _tell(address, _counts(good, bad))
+            _tell(self.canary.proxy, pods, _counts(good, bad))
             await asyncio.sleep(0.3)
 
     def samples(self, seconds: float = 60.0) -> dict[str, list[float]]:
@@ -192,9 +191,10 @@ def _counts(good: int, bad: int) -> dict[str, int]:
     return {"200": good, **({"500": bad} if bad else {})}
 
 
-def _tell(address: str, parameters: Mapping[str, Any]) -> None:
-    url = f"http://{address}:8080/"
-    httpx.post(url, params=dict(parameters), trust_env=False).raise_for_status()
+def _tell(proxy: PodProxy, pods: Sequence[Body], parameters: Mapping[str, Any]) -> None:
+    """Once and to all, since what counts twice or in one pod only would be believed."""
+    took = proxy.post(pods, "", parameters)
+    assert took == len(pods), f"{took} of {len(pods)} targets took {dict(parameters)}"
 
 
 class Forwarder:

@@ -287,7 +287,7 @@ class KubeContract:
                 }
             ]
         }
-        both = [
+        both: list[Body] = [
             {"op": "add", "path": "/status", "value": told},
             {"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 9},
         ]
@@ -295,7 +295,7 @@ class KubeContract:
         assert by_status["status"]["parents"][0]["controllerName"] == "leadsman.dev/contract"
         assert by_status["spec"] == made["spec"]
         assert by_status["metadata"]["generation"] == 1
-        forget = [
+        forget: list[Body] = [
             {"op": "replace", "path": "/status/parents", "value": []},
             {"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 9},
         ]
