@@ -177,8 +177,8 @@ def _log(theme: Theme, boot: int) -> Path:
 
 
 def _note(key: str, samples: dict[str, list[float]]) -> str:
-    lists = samples.get(f"note:{key}")
-    return f"beside it {lists[0]:g} lists of the sweep" if lists else ""
+    lists = sum(samples.get(f"note:{key}", ()))
+    return f"beside it {lists:g} lists of the sweep" if lists else ""
 
 
 def _store(figures: dict[str, Figure]) -> dict[str, dict[str, Any]]:

@@ -8,17 +8,17 @@ own; moments are those at which the bench's own watches saw a change.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from bench.evidence import Question
 from e2e.cluster import session
 from e2e.harness import objects
 from e2e.harness.api import Api, Body
 from e2e.harness.app import App, Place
 from e2e.harness.audit import WRITES, Audit, Request
+from e2e.harness.evidence import Question
 from e2e.harness.history import Change
 from e2e.harness.installation import Installation
 from e2e.harness.reading import canary_weight
@@ -120,18 +120,37 @@ class Requests:
         time.sleep(0.3)  # the log is written in batches
         return sorted(self._audit.requests(self._user), key=lambda one: one.at)
 
-    def between(self, first: float, last: float, namespace: str = "") -> list[Request]:
+    def between(self, first: float, last: float) -> list[Request]:
         """Requests that arrived in [first, last), Unix seconds; watches are connections, not asked.
 
-        A watch is left out because it is counted once, when it ends, however long it was open.
+        Those for objects of any namespace and of none. A watch is left out because it is counted
+        once, when it ends, however long it was open.
         """
-        return [
-            one
-            for one in self.all()
-            if first <= moment(one) < last
-            and one.verb != "watch"
-            and namespace in ("", one.namespace)
-        ]
+        return [one for one in self.all() if first <= moment(one) < last and one.verb != "watch"]
+
+
+OWN = frozenset({"metricssources", "guards", "releasecontracts", "rolloutplans", "rollouts"})
+SWEEP = 5.0
+"""Seconds from a sweep's first list to its last one, at the most."""
+
+
+def without_sweep(asked: Iterable[Request]) -> tuple[list[Request], list[Request]]:
+    """The requests that are not the sweep's, and its lists, each the oldest first.
+
+    The sweep comes every five minutes whatever happens. It begins with a list of one of our own
+    kinds in the whole cluster, which nothing else asks for, and goes on with lists of that width
+    and of the governed Deployments, which are otherwise watched.
+    """
+    others: list[Request] = []
+    lists: list[Request] = []
+    began = float("-inf")
+    for one in asked:
+        wide = one.verb == "list" and not one.namespace
+        if wide and one.resource in OWN and moment(one) > began + SWEEP:
+            began = moment(one)
+        swept = wide or (one.verb, one.resource) == ("list", "deployments")
+        (lists if swept and moment(one) <= began + SWEEP else others).append(one)
+    return others, lists
 
 
 def moment(request: Request) -> float:

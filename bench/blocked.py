@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.bed import application, measured, open_place, question, weight_seen
-from bench.evidence import Probe
 from bench.rollback import Samples
 from e2e.harness.api import Body
 from e2e.harness.app import App, Place
+from e2e.harness.evidence import Probe
 from e2e.harness.reading import ready_pods, version_of
 
 ROUNDS = 10

@@ -29,7 +29,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a key promises: `held` of its samples must be `sense` `limit`; None: only reported."""
+    """What a key promises: `held` of its samples must be `sense` `limit`; None: only reported.
+
+    `how` says from what to what a figure is taken, where its name does not.
+    """
 
     key: str
     unit: str
@@ -37,6 +40,7 @@ class Limit:
     limit: float | None
     what: str
     sense: Literal["<=", ">="] = "<="
+    how: str = ""
 
     def under(self, rule: str, words: str) -> Limit:
         """The same question put to a rule of other tools, which has promised nothing."""
@@ -66,6 +70,10 @@ _RULES = (
 )
 
 
+_COUNTED = (
+    "every request of the operator's user in the audit log, in any namespace and in none. Left out"
+    " are watches, and the lists of the five minutes' sweep, which are told in the note."
+)
 LIMITS: dict[str, Limit] = {
     one.key: one
     for one in (
@@ -80,7 +88,15 @@ LIMITS: dict[str, Limit] = {
         ),
         Limit("sequential_good_promoted", "of 20", "sum", 20, "good releases, promoted", ">="),
         Limit("sequential_tolerated_kept", "of 20", "sum", 20, "x1.2 under 25 %, kept", ">="),
-        Limit("rollback_api_requests", "requests", "max", 15, "from the evidence to rest"),
+        Limit(
+            "rollback_api_requests",
+            "requests",
+            "max",
+            15,
+            "from the evidence to rest",
+            how="From 0.2 s before the evidence, or before weight 0 if that was seen earlier, until"
+            f" the Rollout is at rest: {_COUNTED}",
+        ),
         Limit(
             "rollback_blocked_seconds", "s", "p95", 0.5, "one of three stable ready; frozen gateway"
         ),
@@ -98,8 +114,25 @@ LIMITS: dict[str, Limit] = {
         Limit("promotion_failed_requests", "requests", "sum", 0, "three promotions at 200 rps"),
         Limit("promotion_requests", "requests", "sum", 20_000, "of so many", ">="),
         Limit("promotion_pods_kept", "%", "min", 100, "canary pods kept by the promotion", ">="),
-        Limit("idle_api_requests_per_minute", "1/min", "max", 0, "50 idle Rollouts, 11 minutes"),
-        Limit("stage_api_requests", "requests", "max", 4, "one stage, its event included"),
+        Limit(
+            "idle_api_requests_per_minute",
+            "1/min",
+            "max",
+            0,
+            "50 idle Rollouts, 11 minutes",
+            how="Each of the fifty governs a Deployment of one pod that runs. Counted is every"
+            " request of the operator's user in the audit log outside the namespace of one more"
+            " Rollout, which is in a hold meanwhile. Left out are watches, and lists, which are"
+            " told in the note.",
+        ),
+        Limit(
+            "stage_api_requests",
+            "requests",
+            "max",
+            4,
+            "one stage, its event included",
+            how=f"From one raise of the weight on the route to the next one: {_COUNTED}",
+        ),
         Limit("hold_api_requests_per_minute", "1/min", "max", 1, "a hold whose verdicts stay"),
         Limit("decide_microseconds", "µs", "p95", 50, "one decision, five guards"),
         Limit("rss_mib", "MiB", "max", 80, "the operator without a Rollout"),
@@ -111,7 +144,18 @@ LIMITS: dict[str, Limit] = {
         Limit(
             "round_3400_shared_percent", "%", "min", 70, "guards that needed no query more", ">="
         ),
-        Limit("round_3400_breach_seconds", "s", "max", 5, "a breach readable to told, meanwhile"),
+        Limit(
+            "round_3400_breach_seconds",
+            "s",
+            "max",
+            5,
+            "a breach readable to weight 0, meanwhile",
+            how="From the first answer of Prometheus that shows the failures to a reader of the"
+            " bench, asked every 50 ms, to the write by which the route of that Rollout has the"
+            " canary at weight 0. Sampler, scheduler, reconciler and executor are the operator's"
+            " own, in one process with the 3,399 others' sampling; the API server is in memory and"
+            " answers at once, so what a request takes is not in this figure.",
+        ),
         Limit("guard_decision_microseconds", "µs", "p95", 50, "a block of a sequential guard"),
         *(
             one
@@ -197,6 +241,8 @@ class Figure:
             "p95": _rounded(percentile(self.samples, 95)),
             "max": _rounded(max(self.samples)),
         }
+        if self.limit.how:
+            found["how"] = self.limit.how
         if self.interval is not None:
             found["interval"] = [_rounded(bound) for bound in self.interval]
         if self.note:

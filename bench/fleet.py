@@ -1,7 +1,8 @@
 """Many small Rollouts in one namespace: at rest, or each in a hold.
 
-Those at rest govern Deployments of no replicas, so that the machine carries hundreds of them; to
-the operator a Deployment that is complete with none is a Deployment.
+Those at rest may govern Deployments of no replicas, so that the machine carries hundreds of them:
+to the operator a Deployment that is complete with none is a Deployment. A node carries 110 pods, so
+fifty of them may have one each.
 """
 
 from __future__ import annotations
@@ -50,14 +51,19 @@ def create(api: Api, namespace: str, bodies: list[Body]) -> None:
 
 
 @contextmanager
-def fleet(place: Place, namespace: str, count: int, active: int = 0) -> Iterator[History]:
-    """`count` Rollouts, `active` of them in the hold of their first stage, until the block ends."""
+def fleet(
+    place: Place, namespace: str, count: int, active: int = 0, *, replicas: int = 0
+) -> Iterator[History]:
+    """`count` Rollouts, `active` of them in the hold of their first stage, until the block ends.
+
+    Active ones have one replica, the others `replicas`.
+    """
     api = place.api
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     history = History(api, namespace, KINDS)
     try:
         for number, name in enumerate(names(count)):
-            create(api, namespace, parts(name, namespace, 1 if number < active else 0))
+            create(api, namespace, parts(name, namespace, 1 if number < active else replicas))
         _wait(history, lambda: _ready(history) == count, f"{count} Rollouts are adopted")
         for name in names(active):
             body = objects.deployment("v2", 1, name=name)

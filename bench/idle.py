@@ -1,6 +1,7 @@
 """What the operator asks of the API when nothing happens, and in a hold whose verdicts stay.
 
-Fifty Rollouts at rest and one in a long hold under load, for eleven minutes: two sweeps and more.
+Fifty Rollouts at rest, each with a pod that runs, and one in a long hold under load, for eleven
+minutes: two sweeps and more.
 Watches are left out; the sweep's lists are told beside the figure.
 """
 
@@ -23,7 +24,7 @@ def run(boot: int, boots: int) -> Samples:
     del boots
     place = open_place()
     with (
-        fleet(place, f"idle-{boot}", ROLLOUTS),
+        fleet(place, f"idle-{boot}", ROLLOUTS, replicas=1),
         application(place, f"hold-{boot}", hold="30m") as app,
         app.users(200, 0),
     ):

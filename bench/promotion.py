@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from bench.bed import Requests, moment, open_place, template_version
+from bench.bed import Requests, moment, open_place, template_version, without_sweep
 from bench.rollback import Samples
 from e2e.harness import objects
 from e2e.harness.app import App
@@ -60,7 +60,7 @@ def _round(app: App, version: str, number: int) -> Samples:
     }
     kept = {pod["metadata"]["uid"] for pod in app.pods(version)} & ever
     overhead = ended - began - len(WEIGHTS) * (HOLD + SETTLE) - 2 * SETTLE
-    asked = requests.between(began, ended, app.namespace)
+    asked, lists = without_sweep(requests.between(began, ended))
     for one in asked:
         print("   ", f"{moment(one) - began:7.2f}", one.told().split(" ", 1)[1], flush=True)
     stages = _stages(asked)
@@ -72,6 +72,7 @@ def _round(app: App, version: str, number: int) -> Samples:
         "promotion_overhead_seconds": [overhead],
         "promotion_pods_kept": [100.0 * len(kept) / max(1, len(ever))],
         "stage_api_requests": [float(one) for one in stages],
+        "note:stage_api_requests": [float(len(lists))],
     }
 
 

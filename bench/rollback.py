@@ -20,9 +20,10 @@ from bench.bed import (
     open_place,
     question,
     weight_seen,
+    without_sweep,
 )
-from bench.evidence import Probe
 from e2e.harness.app import App
+from e2e.harness.evidence import Probe
 
 ROUNDS = 7
 QUIET = 6.0
@@ -72,8 +73,8 @@ def _round(app: App, version: str, number: int, phase: float) -> dict[str, float
     rested = time.time()
     # A patch is on its way for some milliseconds before anybody sees the weight.
     turned = min(evidence, off) - 0.2
-    before = requests.between(quiet_from, turned, app.namespace)
-    after = requests.between(turned, rested, app.namespace)
+    before = requests.between(quiet_from, turned)
+    after, lists = without_sweep(requests.between(turned, rested))
     for one in [*before, *after]:
         print("   ", one.told(), flush=True)
     print(
@@ -87,6 +88,7 @@ def _round(app: App, version: str, number: int, phase: float) -> dict[str, float
         "rollback_query_rate": rate,
         "rollback_writes_before": sum(map(is_write, before)),
         "rollback_api_requests": len(after),
+        "note:rollback_api_requests": len(lists),
     }
 
 

@@ -4,8 +4,12 @@ The operator's own sampler and client ask a real Prometheus, with the limits tha
 has by default (4 queries a second, 10,000 series and 8 MiB an answer). Two guards read Traefik's
 series, three those of the pods. A round is every query of every family once, from the first byte
 asked to the last guard judged, the waiting for the rate limit included and the waiting for the next
-scrape not. In the middle the canary of one Rollout begins to fail; how soon the sampler tells is
-counted from the moment when another reader of the same Prometheus could see it.
+scrape not.
+
+All Rollouts but one exist for the sampler only. That one is an attempt on a cluster in memory, with
+the whole operator from its scheduler to its executor (`bench.operating`), in the same process as
+the sampler. In the middle its canary begins to fail; from the moment when another reader of the
+same Prometheus could see it, it is timed to the write by which the route's weight is 0.
 """
 
 from __future__ import annotations
@@ -17,24 +21,29 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from bench.attempt import Attempt
 from bench.figures import Figure, figure
+from bench.operating import Cluster, Operator
 from bench.synthetic import FAILING, SCRAPE, Urls, prometheus, replica_set_of, service_of
 from leadsman.adapters.clock import SystemClock
 from leadsman.adapters.presets.arms import ArmNames, Arms
-from leadsman.adapters.prometheus import Prometheus
 from leadsman.core.spec import GuardSpec
 from leadsman.guards.judges import Threshold, judge
 from leadsman.guards.verdict import Verdict
 from leadsman.runtime.sampler import Sampler
 from leadsman.runtime.sampling.group import Group
 from leadsman.shell import memory
+from leadsman.testing import FakeClock
 
 ROLLOUTS = 3400
 _LEARNING = 2
-"""Rounds before the rhythm: the first asks two queries that tell it, the second looks up whose each
-series is and reads the past; it is told beside the others."""
+"""Rounds before the rhythm, in which it is looked up whose each series is and the past is read; the
+longest of them is told beside the others."""
 _ROUNDS = 6
 _COMPUTED = "note:round_3400_seconds"
+_TOLD = "note:round_3400_breach_seconds"
+_ATTEMPT = ("load", f"app{FAILING}")
+"""The Rollout that is more than a subscription."""
 _LONGEST = 120.0
 _ORDERS = {
     "bad": {"metric": "orders_total", "match": {"state": "lost"}},
@@ -97,21 +106,66 @@ def _covered(spans: list[tuple[float, float]]) -> float:
     return total
 
 
+class Breach:
+    """The one attempt, and when its readings told of the breach and its route had weight 0."""
+
+    def __init__(self, urls: Urls) -> None:
+        kube = Cluster(FakeClock(time.time()))
+        self.attempt = Attempt(kube, *_ATTEMPT, self._moved)
+        self.operator = Operator(kube, SystemClock(), heard=self._heard)
+        self.told: float | None = None
+        self.off: float | None = None
+        """When the route got the canary at weight 0 that it has now, Unix seconds."""
+        self._urls = urls
+        self._keeping = asyncio.create_task(kube.keep_time())
+
+    async def begin(self, client: httpx.AsyncClient) -> None:
+        """Bring the attempt to a stage that is measured."""
+        await self.operator.start()
+        self.attempt.install(GUARDS, self._urls.prometheus)
+        await _until(self.attempt.adopted, 30)
+        self.attempt.release()
+        await _until(lambda: len(self.attempt.replica_sets()) == 2, 30)
+        found = self.attempt.replica_sets()
+        for arm, version in (("stable", "v1"), ("canary", "v2")):
+            asked = {"arm": arm, "set": found[version]}
+            (await client.post(f"{self._urls.target}/pods", params=asked)).raise_for_status()
+        await _until(self.attempt.measuring, _LONGEST)
+
+    async def end(self) -> None:
+        """End the operator and the cluster."""
+        await self.operator.stop()
+        self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
+
+    def _heard(self, key: tuple[str, str]) -> None:
+        if key == _ATTEMPT and self.told is None and _failed(self.operator.sampler):
+            self.told = time.time()
+
+    def _moved(self, weight: int | None) -> None:
+        # An attempt begins with weight 0 too; None is the route as the user stored it, at rest.
+        if weight is not None:
+            self.off = time.time() if weight == 0 else None
+
+
 async def sample(urls: Urls) -> dict[str, list[float]]:
     """The samples of every key."""
     memory.settle()
-    source = Prometheus(urls.prometheus, SystemClock(), allowed=("127.0.0.0/8",))
-    failing = ("load", f"app{FAILING}")
-    told: list[float] = []
+    breach = Breach(urls)
+    try:
+        async with httpx.AsyncClient() as client:
+            await breach.begin(client)
+            return await _sample(urls, breach, client)
+    finally:
+        await breach.end()
 
-    def woken(key: tuple[str, str]) -> None:
-        if key == failing and _failed(sampler):
-            told.append(time.time())
 
-    sampler = Sampler(SystemClock(), lambda _: source, woken)
+async def _sample(urls: Urls, breach: Breach, client: httpx.AsyncClient) -> dict[str, list[float]]:
+    sampler = breach.operator.sampler
     since, before = time.time() - 3 * SCRAPE, time.monotonic()
     for number in range(ROLLOUTS):
-        sampler.subscribe(("load", f"app{number}"), GUARDS, arms_of(number), since)
+        if number != FAILING:
+            sampler.subscribe(("load", f"app{number}"), GUARDS, arms_of(number), since)
     print(f"{ROLLOUTS} Rollouts subscribed in {time.monotonic() - before:.1f} s", flush=True)
     rounds = Rounds()
     await _until(lambda: len(_groups(sampler)) == 2, 30)
@@ -121,27 +175,28 @@ async def sample(urls: Urls) -> dict[str, list[float]]:
     await _until(lambda: len(rounds.rounds(families)) >= _LEARNING, _LONGEST)
     computed, counted = time.process_time(), len(rounds.rounds(families))
     await _until(lambda: len(rounds.rounds(families)) >= _LEARNING + 2, _LONGEST)
-    async with httpx.AsyncClient() as client:
-        await client.post(f"{urls.target}/fail")
-        readable = await _readable(client, urls)
-    await _until(lambda: bool(told), _LONGEST)
+    if breach.off is not None or not breach.attempt.measuring():
+        raise AssertionError(f"the attempt was not left alone: {breach.attempt.told()}")
+    await client.post(f"{urls.target}/fail")
+    readable = await _readable(client, urls)
+    await _until(lambda: breach.off is not None, _LONGEST)
     await _until(lambda: len(rounds.rounds(families)) >= _LEARNING + _ROUNDS, _LONGEST)
     computed = (time.process_time() - computed) / (len(rounds.rounds(families)) - counted)
     missing = _unread(sampler)
-    await sampler.close()
     timed = rounds.rounds(families)
     learning, found = timed[:_LEARNING], timed[_LEARNING:]
     print(f"at first: {learning}", flush=True)
     print(f"rounds: {found}; guards without a verdict: {missing}", flush=True)
-    if missing:
-        raise AssertionError(f"{missing} guards have no verdict")
+    if missing or breach.told is None or breach.off is None:
+        raise AssertionError(f"{missing} guards have no verdict, told {breach.told}")
     guards = ROLLOUTS * len(GUARDS)
     return {
         "round_3400_seconds": [seconds for seconds, _ in found],
         "round_3400_queries": [float(queries) for _, queries in found],
         "round_3400_shared_percent": [100 * (1 - queries / guards) for _, queries in found],
-        "round_3400_breach_seconds": [max(0.0, told[0] - readable)],
-        _COMPUTED: [computed, learning[-1][0]],
+        "round_3400_breach_seconds": [max(0.0, breach.off - readable)],
+        _TOLD: [breach.off - breach.told],
+        _COMPUTED: [computed, max(seconds for seconds, _ in learning)],
     }
 
 
@@ -150,15 +205,18 @@ def _groups(sampler: Sampler) -> list[Group]:
 
 
 def _failed(sampler: Sampler) -> bool:
-    reading = sampler.readings(("load", f"app{FAILING}"))[0]
-    return judge(GUARDS[0].judge, reading).verdict is Verdict.FAIL
+    return any(
+        judge(guard.judge, reading).verdict is Verdict.FAIL
+        for guard, reading in zip(GUARDS, sampler.readings(_ATTEMPT), strict=False)
+    )
 
 
 def _unread(sampler: Sampler) -> int:
-    """How many guards have no verdict though everything is there."""
+    """How many guards have no verdict though everything is there; nobody measures who is out."""
     judged = (
         judge(guard.judge, reading).verdict
         for number in range(ROLLOUTS)
+        if number != FAILING
         for guard, reading in zip(GUARDS, sampler.readings(("load", f"app{number}")), strict=True)
     )
     return sum(verdict not in (Verdict.PASS, Verdict.FAIL) for verdict in judged)
@@ -193,14 +251,15 @@ def measure() -> dict[str, Figure]:
             print(f"round_3400: {error}", flush=True)
             return {}
     computed, caught_up = found.pop(_COMPUTED)
-    note = (
-        f"of it {computed:.1f} s of one core in the operator; the first whole round, which looks"
-        f" up whose each series is and reads the past, {caught_up:.1f} s"
-    )
-    return {
-        key: figure(key, samples, note if key == "round_3400_seconds" else "")
-        for key, samples in found.items()
+    (acted,) = found.pop(_TOLD)
+    notes = {
+        "round_3400_seconds": f"of it {computed:.1f} s of one core in the operator; the longest"
+        " round at first, in which it is looked up whose each series is and the past is read,"
+        f" {caught_up:.1f} s",
+        "round_3400_breach_seconds": f"of it {1000 * acted:.0f} ms from the sampler's word to the"
+        " write",
     }
+    return {key: figure(key, samples, notes.get(key, "")) for key, samples in found.items()}
 
 
 if __name__ == "__main__":

@@ -108,6 +108,13 @@ class Target:
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=body, headers=kind)
 
+    async def pods(self, request: web.Request) -> web.Response:
+        """Let the pods of one arm (`arm`) be those of another ReplicaSet (`set`)."""
+        before = f'pod="{replica_set_of(FAILING, request.query["arm"])}-'
+        after = f'pod="{request.query["set"]}-'
+        self._body = self._body.replace(before.encode(), after.encode())
+        return web.Response()
+
     async def fail(self, _: web.Request) -> web.Response:
         """Let the canary fail from the next scrape on."""
         self._failing_since = self._count
@@ -121,6 +128,7 @@ def serve(port: int, rollouts: int) -> None:
     app = web.Application()
     app.router.add_get("/metrics", target.metrics)
     app.router.add_post("/fail", target.fail)
+    app.router.add_post("/pods", target.pods)
     web.run_app(app, host="127.0.0.1", port=port, print=None)
 
 

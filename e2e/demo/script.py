@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 
-from bench.evidence import EVERY, Probe, Question
 from e2e.cluster.backend import Backend
 from e2e.cluster.load import Load
 from e2e.demo.frames import NAME, Frame, example_plan, look, weight_of
 from e2e.harness.api import Api
 from e2e.harness.audit import WRITES, Audit
+from e2e.harness.evidence import EVERY, Probe, Question
 from e2e.harness.history import History
 from e2e.harness.installation import Installation
 from e2e.harness.objects import ROOT
