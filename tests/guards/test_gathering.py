@@ -125,6 +125,39 @@ def test_a_mean_is_compared_by_its_margin(canary: float, blocks_seen: int, verdi
     assert conclude(spec, PLACE, found, reading()).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("canary", "stable", "lower", "verdict"),
+    [(0.5, 0.9, True, "Fail"), (0.9, 0.5, True, "Pass"), (0.5, 0.9, False, "Pass")],
+    ids=["a score fell", "a score rose", "a duration fell"],
+)
+def test_which_way_a_mean_is_worse(canary: float, stable: float, lower: bool, verdict: str) -> None:
+    spec = SequentialMean(0.05, 0.01, higher_is_worse=not lower)
+    found = gather(spec, PLACE, Gathered(), means(40, canary, stable))
+    assert conclude(spec, PLACE, found, reading()).verdict == verdict
+    figures = figures_of(spec, PLACE, found.memory)
+    assert figures is not None
+    assert figures.detectable is not None
+    assert (figures.detectable < 0) == lower
+    assert abs(figures.detectable) > spec.margin
+
+
+def test_a_mean_passes_only_once_the_design_would_have_been_shown() -> None:
+    seen = means(400, 0.105, 0.10)
+    at = []
+    for ratio in (1.5, 1.47, 1.45):
+        spec = SequentialMean(0.05, 0.01, ratio)
+        passes = (
+            number
+            for number in range(1, 401)
+            if conclude(
+                spec, PLACE, gather(spec, PLACE, Gathered(), seen[:number]), reading()
+            ).verdict
+            == "Pass"
+        )
+        at.append(next(passes))
+    assert 20 < at[0] < at[1] < at[2]
+
+
 ALL = [SEQUENTIAL, Absolute(0.02), NonInferiority(0.01), NegativeControl(), SampleRatio()]
 
 

@@ -77,6 +77,57 @@ def test_a_worsening_within_the_margin_is_neither_harm_nor_doubt():
     assert gauges.is_not_inferior(rules, state)
 
 
+@pytest.mark.parametrize(
+    ("margin", "ratio", "stable", "wanted"),
+    [
+        (0.02, 1.5, 0.1, 0.05),
+        (0.02, 1.5, -0.1, 0.05),
+        (0.02, 1.1, 0.1, 0.04),
+        (0.02, 1.2, 0.1, 0.04),
+        (0.02, 1.5, 0.0, 0.04),
+        (0.0, 1.5, 0.0, 0.0),
+    ],
+    ids=[
+        "half of stable's mean",
+        "whatever its sign",
+        "within the margin: twice the margin",
+        "at the margin: twice the margin",
+        "no mean: twice the margin",
+        "nothing to go by",
+    ],
+)
+def test_the_worsening_that_must_not_stay_hidden(margin, ratio, stable, wanted):
+    rules = MeanSettings(0.01, margin)
+    assert gauges.design(rules, ratio, stable) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_information_is_all_there_once_the_design_would_be_shown_and_never_early():
+    rules, seen = MeanSettings(0.01, 0.05), [gauges.update(MeanState(), 1.0, 0.1, 0.0)]
+    draw = random.Random(3)
+    for at in range(2, 301):
+        seen.append(gauges.update(seen[-1], float(at), draw.gauss(0.02, 0.2), 0.0))
+    for state in seen:
+        told = gauges.information(rules, state, 0.12)
+        assert (told >= 1) == (gauges.detectable(rules, state) <= 0.12)
+        assert 0 <= told <= 1
+        # One pair tells as little of the radius as none.
+        assert told == 0 or state.pairs > 1
+    assert gauges.information(rules, seen[199], 0.09) < 1 == gauges.information(rules, seen[-1], 9)
+    wide, narrow = (gauges.information(rules, seen[n], 0.06) for n in (74, 299))
+    assert narrow / wide == pytest.approx(4, rel=0.35), "the radius goes with the root"
+
+
+def test_even_gauges_wait_for_twenty_pairs():
+    state = MeanState(19.0, 19, 0.0, 0.0)
+    assert gauges.information(MeanSettings(0.01, 0.1), state, 1.0) == 19 / 20
+    assert gauges.detectable(MeanSettings(0.01, 0.1), state) == math.inf
+
+
+def test_nothing_is_ever_enough_where_no_worsening_is_named():
+    state = fed(VALUES * 50)
+    assert gauges.information(MeanSettings(0.01), state, 0.0) == 0.0
+
+
 def test_gauges_that_are_always_equal_are_no_harm():
     state = MeanState()
     for at in range(1, 31):

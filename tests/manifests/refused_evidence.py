@@ -104,6 +104,14 @@ GUARD_ROWS: tuple[Row, ...] = (
         },
         "must be a latency, a percentage or a number",
     ),
+    _row(
+        "spec.judge.sequentialMean.worse", "enum",
+        {
+            **_measured(latency={"preset": "Pod", "above": "1s"}),
+            **_judged(sequentialMean={"margin": "1ms", "worse": "Less"}),
+        },
+        '"Higher", "Lower"',
+    ),
     _row("spec.judge.absolute.max", "required", _judged(absolute={}), "Required value"),
     _row("spec.judge.absolute.max", "sign", _judged(absolute={"max": "-1%"}), PERCENT),
     _row("spec.judge.absolute.max", "type", _judged(absolute={"max": 1}), "string"),

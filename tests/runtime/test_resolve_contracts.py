@@ -119,6 +119,15 @@ def test_a_mean_has_its_margin_in_seconds_and_its_family_from_what_is_measured()
     assert [one.family for one in contract.guards] == [Family.LATENCY, Family.QUALITY]
 
 
+def test_a_mean_knows_which_way_is_worse_and_the_contracts_design_ratio() -> None:
+    spec = {
+        "promQL": {"query": "score"},
+        "judge": {"sequentialMean": {"margin": "0.02", "worse": "Lower"}},
+    }
+    contract = resolved(designRatio="1.2", guards=[{"name": "a", "guard": spec}])
+    assert contract.guards[0].judge == SequentialMean(0.02, 0.01, 1.2, higher_is_worse=False)
+
+
 def test_a_rollback_by_the_lower_bound_is_taken_with_a_warning_that_has_the_figures() -> None:
     found = Found()
     contract = resolved(

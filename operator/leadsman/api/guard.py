@@ -64,6 +64,13 @@ class Family(StrEnum):
     SATURATION = "Saturation"
 
 
+class Worse(StrEnum):
+    """Which way a mean is worse."""
+
+    HIGHER = "Higher"
+    LOWER = "Lower"
+
+
 class Arm(Api):
     """How a series tells its arm."""
 
@@ -233,6 +240,10 @@ class SequentialMean(Api):
     """Evidence that the mean is worse than stable's by more than a margin."""
 
     margin: Margin = Field(description="The difference of means that still counts as equal.")
+    worse: Worse = Field(
+        default=Worse.HIGHER,
+        description="Higher (a duration, a cost) or Lower (a score): which way a mean is worse.",
+    )
 
 
 class Absolute(Api):

@@ -116,7 +116,11 @@ class GuardStatus(ApiStatus):
         default=None, description="How much of the evidence there is that a stage needs to pass."
     )
     detectable: Word | None = Field(
-        default=None, description="The smallest worsening that would have been seen by now."
+        default=None,
+        description=(
+            "The smallest worsening that would have been seen by now: a ratio (1.5), a difference"
+            " from stable (+0.02, +0.5%), or a share (6%)."
+        ),
     )
     blocks: int | None = Field(
         default=None, ge=0, le=2**53, description="How many pieces of time were counted."

@@ -254,13 +254,18 @@ def words(guards: Sequence[Tree], *, going_on: bool) -> list[str]:
             awaited = SPLIT_AWAITED if reason == "SampleRatioMismatch" else AWAITED[verdict]
             line += f"; the release awaits {awaited}"
         if one.get("detectable"):
-            line += (
-                f". So far it would have shown a canary {_short(one['detectable'])} times as bad"
-            )
+            line += f". So far it would have shown {_worsening(one['detectable'])}"
         if one.get("noDataSince"):
             line += f". It has been blind since {one['noDataSince']}"
         found.append(line + ".")
     return found
+
+
+def _worsening(text: str) -> str:
+    """The smallest worsening that would have been seen: the status tells its kind by its form."""
+    if text.startswith(("+", "-")):
+        return f"a difference of {_short(text)}"
+    return f"a share of {_short(text)}" if "%" in text else f"a canary {_short(text)} times as bad"
 
 
 def last_blocks(guards: Sequence[Tree]) -> list[str]:

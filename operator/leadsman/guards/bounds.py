@@ -2,8 +2,8 @@
 
 `absolute` tests the canary's share against a limit of its own, by an e-value; `nonInferiority` and
 `sequentialMean` bound the difference of shares, or of means, at all times. A gate passes when the
-bound says so; a test for harm passes when the canary had so many events that harm would have been
-seen. A bound may widen again, so a fail by it is told anew with each block.
+bound says so; a test for harm passes when so much was seen that harm would have been shown. A bound
+may widen again, so a fail by it is told anew with each block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import inf, isfinite, log
 from leadsman.guards import absolute, budget, difference, gauges
 from leadsman.guards.absolute import AbsoluteSettings, AbsoluteState
 from leadsman.guards.difference import DifferenceSettings, DifferenceState
-from leadsman.guards.gauges import LEAST, MeanSettings, MeanState
+from leadsman.guards.gauges import MeanSettings, MeanState
 from leadsman.guards.judges import Absolute, NonInferiority, SequentialMean
 from leadsman.guards.memory import Memory, Place, State
 from leadsman.guards.verdict import EVIDENCE_BAND, Figures, Reason, Verdict
@@ -37,8 +37,12 @@ def _difference(margin: float, alpha: float, retry: int) -> DifferenceSettings:
 
 
 @lru_cache(maxsize=4096)
-def _mean(margin: float, alpha: float, retry: int) -> MeanSettings:
-    return MeanSettings(alpha=budget.of_attempt(alpha, retry), margin=margin)
+def _mean(spec: SequentialMean, retry: int) -> MeanSettings:
+    return MeanSettings(
+        alpha=budget.of_attempt(spec.alpha, retry),
+        margin=spec.margin,
+        higher_is_worse=spec.higher_is_worse,
+    )
 
 
 def absolute_settings(spec: Absolute, place: Place) -> AbsoluteSettings:
@@ -77,7 +81,7 @@ def fails(spec: Spec, place: Place, state: State) -> bool:
     if isinstance(spec, NonInferiority) and isinstance(state, DifferenceState):
         return difference.is_harmful(_difference(spec.margin, spec.alpha, place.retry), state)
     if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
-        return gauges.is_harmful(_mean(spec.margin, spec.alpha, place.retry), state)
+        return gauges.is_harmful(_mean(spec, place.retry), state)
     return False
 
 
@@ -89,7 +93,7 @@ def present(spec: Spec, place: Place, state: State) -> tuple[float, float]:
         settings = _difference(spec.margin, spec.alpha, place.retry)
         return difference.bounds(settings, state)[0], spec.margin
     if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
-        means = _mean(spec.margin, spec.alpha, place.retry)
+        means = _mean(spec, place.retry)
         return gauges.worsening_at_least(means, state), spec.margin
     return -inf, 0.0
 
@@ -107,11 +111,18 @@ def judged(spec: Spec, place: Place, memory: Memory) -> tuple[Verdict, Reason, b
             return Verdict.PASS, Reason.NOT_INFERIOR, near
         enough = False
     else:
-        near = False
-        enough = isinstance(state, MeanState) and state.pairs >= LEAST
+        near = enough = False
+        if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
+            enough = _information(spec, place, memory, state) >= 1
     if enough:
         return Verdict.PASS, Reason.NO_HARM_SEEN, near
     return Verdict.INCONCLUSIVE, Reason.INSUFFICIENT_DATA, near
+
+
+def _information(spec: SequentialMean, place: Place, memory: Memory, state: MeanState) -> float:
+    means = _mean(spec, place.retry)
+    stable = memory.stable_bad / memory.stable if memory.stable else 0.0
+    return gauges.information(means, state, gauges.design(means, spec.design_ratio, stable))
 
 
 def limit(spec: Spec, memory: Memory) -> float | None:
@@ -156,8 +167,9 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
             bad=bad,
         )
     if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
-        means = _mean(spec.margin, spec.alpha, place.retry)
+        means = _mean(spec, place.retry)
         radius = gauges.t_radius(state, means.alpha)
+        shown = gauges.detectable(means, state)
         return Figures(
             kind="mean",
             stable=stable,
@@ -166,7 +178,8 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
             high=_finite(state.mean + radius),
             log_e=gauges.log_evidence(means, state),
             log_limit=-log(means.alpha),
-            information=state.pairs / LEAST,
+            information=_information(spec, place, memory, state),
+            detectable=_finite(shown if spec.higher_is_worse else -shown),
             blocks=memory.blocks,
             requests=requests,
         )

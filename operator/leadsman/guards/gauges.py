@@ -150,6 +150,43 @@ def is_not_inferior(settings: MeanSettings, state: MeanState) -> bool:
     return worsening_at_most(settings, state) <= settings.margin
 
 
+def detectable(settings: MeanSettings, state: MeanState) -> float:
+    """Return the smallest worsening that would be shown by now: the margin and the radius.
+
+    Infinite before 20 blocks.
+    """
+    if state.pairs < LEAST:
+        return inf
+    return settings.margin + t_radius(state, settings.alpha)
+
+
+def design(settings: MeanSettings, ratio: float, stable: float) -> float:
+    """Return the worsening that must not stay hidden, by the design ratio and stable's mean.
+
+    That many times stable's mean, where it is beyond the margin, otherwise twice the margin.
+    """
+    beyond = (ratio - 1) * abs(stable)
+    return beyond if beyond > settings.margin else 2 * settings.margin
+
+
+def information(settings: MeanSettings, state: MeanState, worst: float) -> float:
+    """Return the part of the blocks that it takes to detect the worsening `worst` (0..1).
+
+    The radius shrinks with the root of their number. 1 is enough, and never before 20 blocks.
+    """
+    if state.pairs < LEAST:
+        few = state.pairs / LEAST
+        return min(few, _gathered(settings, state, worst))
+    return _gathered(settings, state, worst)
+
+
+def _gathered(settings: MeanSettings, state: MeanState, worst: float) -> float:
+    radius, room = t_radius(state, settings.alpha), worst - settings.margin
+    if radius <= room:
+        return 1.0
+    return (max(room, 0.0) / radius) ** 2
+
+
 def log_evidence(settings: MeanSettings, state: MeanState) -> float:
     """Return the log evidence that the canary is worse by more than the margin, for reports.
 

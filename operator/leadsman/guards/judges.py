@@ -65,10 +65,16 @@ class NonInferiority:
 
 @dataclass(frozen=True, slots=True)
 class SequentialMean:
-    """Harm is shown when the mean is above stable's by more than `margin`, in the metric's unit."""
+    """Harm is shown when the mean is worse than stable's by more than `margin`, in its unit.
+
+    `design_ratio`: how many times stable's mean must not stay hidden; above 1, also where lower is
+    worse: 1.5 is half of stable's mean more, or less.
+    """
 
     margin: float
     alpha: float = 0.01
+    design_ratio: float = 1.5
+    higher_is_worse: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class Figures:
     ("ratio", "difference", "share", "mean"); `low` and `high` its confidence sequence. `log_e` is
     the natural logarithm of the e-value, `log_limit` that of what it takes to fail. `information`
     is the share of the evidence that a stage needs to pass, `detectable` the smallest worsening
-    that would have been seen by now. `blocks`, `requests` and `bad` are what the canary was counted
+    that would have been seen by now: a ratio, a difference (below 0 where lower is worse) or a
+    share, as `kind` says. `blocks`, `requests` and `bad` are what the canary was counted
     by: blocks, requests, and how many of them were bad.
     """
 

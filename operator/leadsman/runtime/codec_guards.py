@@ -133,10 +133,19 @@ def _figures(figures: Figures | None) -> Body:
         "eValue": _evidence(figures.log_e),
         "eLimit": _evidence(figures.log_limit),
         "information": None if figures.information is None else f"{figures.information:.0%}",
-        "detectable": _number(figures.detectable),
+        "detectable": _detectable(figures),
         "blocks": figures.blocks,
         "bad": figures.bad,
     }
+
+
+def _detectable(figures: Figures) -> str | None:
+    """The smallest worsening: a difference has a sign, a share has per cent, a ratio neither."""
+    value = figures.detectable
+    if value is None or figures.kind == "ratio":
+        return _number(value)
+    text = _number(value) if figures.kind == "mean" else percent(value)
+    return text if figures.kind == "share" or value < 0 else f"+{text}"
 
 
 def _number(value: float | None) -> str | None:

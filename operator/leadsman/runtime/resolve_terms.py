@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from leadsman.api.guard import Guard
+from leadsman.api.guard import Guard, Worse
 from leadsman.api.guard import GuardSpec as ApiGuard
 from leadsman.api.releasecontract import Blind, ContractGuard, ContractSpec
 from leadsman.api.rolloutplan import PlanSpec
@@ -190,7 +190,7 @@ def _budgeted(guard: GuardSpec, part: float, stages: int, design_ratio: float) -
         case Absolute():
             return replace(judge, alpha=whole, slice_alpha=each)
         case SequentialMean():
-            return replace(judge, alpha=part)
+            return replace(judge, alpha=part, design_ratio=design_ratio)
         case NonInferiority() if guard.on_fail is OnFail.ROLLBACK:
             return replace(judge, alpha=part)
         case _:
@@ -296,8 +296,8 @@ def judge_of(spec: ApiGuard) -> JudgeSpec:
         )
     if judge.non_inferiority is not None:
         return NonInferiority(parse_percent(judge.non_inferiority.margin))
-    if judge.sequential_mean is not None:
-        return SequentialMean(parse_margin(judge.sequential_mean.margin))
+    if (mean := judge.sequential_mean) is not None:
+        return SequentialMean(parse_margin(mean.margin), higher_is_worse=mean.worse is Worse.HIGHER)
     if judge.absolute is not None:
         return Absolute(parse_percent(judge.absolute.max))
     if judge.negative_control is not None:
