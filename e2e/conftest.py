@@ -22,6 +22,7 @@ from e2e.cluster.session import attach, attached
 from e2e.harness.api import Api
 from e2e.harness.app import App, Place
 from e2e.harness.installation import Installation
+from e2e.harness.metrics import OwnPrometheus
 
 SECONDS = 480
 """What a suite may take at the most; each of its waits has a shorter limit of its own."""
@@ -143,3 +144,12 @@ def apps(place: Place, request: pytest.FixtureRequest) -> Iterator[Callable[[str
 def app(apps: Callable[[str], App]) -> App:
     """A namespace for the test's application; nothing is installed in it yet."""
     return apps("")
+
+
+@pytest.fixture
+def prometheus(app: App) -> Iterator[OwnPrometheus]:
+    """A Prometheus for this test alone, which may stop it."""
+    own = OwnPrometheus(app.api, app.namespace)
+    own.install()
+    yield own
+    own.remove()

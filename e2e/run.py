@@ -51,25 +51,23 @@ class Totals:
         return f"{self.passed} passed, {self.failed + self.error} failed, {self.skipped} skipped"
 
 
-DISTURBANCES = (
-    "operator_killed",
-    "prometheus_down",
-    "sequential_disturbed",
-    "hold",
-    "handover_gaps",
-    "deletion",
-    "examples",
-)
-"""Suites with tests that disturb the cluster. Those of one file share their disturbance (or bear
-each other's), so that they run side by side; those of two files never do. The examples judge
-latency, so they want the machine for themselves."""
+DISTURBANCES = {
+    "operator": ("operator_killed", "deletion", "evidence"),
+    "hold": ("hold",),
+    "handover_gaps": ("handover_gaps",),
+    "waiting": ("examples", "prometheus_down"),
+}
+"""Suites with tests that disturb the cluster, by what they disturb. Those of one line share their
+disturbance (or bear each other's), so that they run side by side; those of two lines never do. The
+examples judge latency, so they want the machine for themselves, but for what only waits."""
 
 
 def phases(workers: int) -> dict[str, list[str]]:
     """pytest's arguments of each phase."""
     many = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
     disturbing = {
-        name: [*many, "-m", "disruptive", f"e2e/suites/test_{name}.py"] for name in DISTURBANCES
+        name: [*many, "-m", "disruptive", *(f"e2e/suites/test_{suite}.py" for suite in suites)]
+        for name, suites in DISTURBANCES.items()
     }
     return {
         "parallel": [*many, "-m", "not disruptive", f"--ignore={REPLAY}", "e2e"],
@@ -141,7 +139,7 @@ def main() -> int:
     """The entry point."""
     parser = argparse.ArgumentParser(prog="python -m e2e.run", description=__doc__)
     parser.add_argument("-k", default="", help="only tests that match, as pytest's -k")
-    parser.add_argument("-n", type=int, default=3, help="suites side by side (default 3)")
+    parser.add_argument("-n", type=int, default=4, help="suites side by side (default 4)")
     parser.add_argument("--name", default=f"e2e-{os.getpid()}", help="name of the cluster")
     parser.add_argument(
         "--phase", action="append", choices=list(phases(1)), help="only this phase (repeatable)"

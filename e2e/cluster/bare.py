@@ -180,7 +180,7 @@ class BareCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self.env(),
+                env={**self.env(), **programs.RARELY_COLLECTED},
                 cwd=self.layout.work,
                 start_new_session=True,
             )

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +40,7 @@ type app struct {
 }
 
 func main() {
+	debug.SetGCPercent(400) // a small heap is collected many times a second otherwise
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
 	acts, fixed, err := fromEnvironment()
 	if err != nil {

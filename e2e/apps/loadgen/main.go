@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,7 @@ type options struct {
 }
 
 func main() {
+	debug.SetGCPercent(400) // a small heap is collected many times a second otherwise
 	var o options
 	flag.StringVar(&o.url, "url", "", "where to send requests: http://HOST:PORT/PATH")
 	flag.StringVar(&o.host, "host", "", "Host header (for gRPC: the authority)")
