@@ -52,7 +52,7 @@ def gateway_certificate() -> str:
     """A Secret with a certificate for the gateway, made anew each time; nobody speaks TLS to it.
 
     Without one Traefik makes itself a certificate, and a 2,048 bit RSA key for it, whenever a route
-    or an endpoint changes: half of all the processor time that it took, and so late with the change.
+    or an endpoint changes: half of the processor time that it took, and so late with the change.
     """
     made = trustme.CA().issue_cert("gateway.example.com")
     body = {
