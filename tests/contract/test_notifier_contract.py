@@ -7,7 +7,8 @@ reason, message, warning) of each, `fail` makes the sink refuse.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
 import pytest
 
@@ -24,13 +25,34 @@ SHOP: dict[str, Any] = {
 NOTICE = Notice("RolledBack", "errors 7 %", warning=True, about={"guard": "errors"})
 
 
+class Sink(Protocol):
+    """Where notices end up."""
+
+    async def heard(self) -> list[tuple[Any, ...]]: ...
+
+    def requests(self) -> int: ...
+
+    def fail(self, down: bool) -> None: ...
+
+    def everything(self) -> str: ...
+
+
+class Counting(Notifier, Protocol):
+    """A notifier that says how many notices were lost."""
+
+    @property
+    def dropped(self) -> int: ...
+
+
 class NotifierContract:
     """The port's rules. `notifier` and `sink` are fixtures of the inheriting class."""
 
-    def test_it_is_the_port(self, notifier):
+    def test_it_is_the_port(self, notifier: Notifier) -> None:
         assert isinstance(notifier, Notifier)
 
-    async def test_what_was_told_arrives_with_its_rollout_and_in_order(self, notifier, sink):
+    async def test_what_was_told_arrives_with_its_rollout_and_in_order(
+        self, notifier: Notifier, sink: Sink
+    ) -> None:
         for number in range(5):
             notifier.notify(SHOP, Notice("A", f"message {number}"))
         notifier.notify(SHOP, NOTICE)
@@ -39,19 +61,25 @@ class NotifierContract:
         assert told[-1] == ("ns", "shop", "RolledBack", "errors 7 %", True)
         assert told[0] == ("ns", "shop", "A", "message 0", False)
 
-    async def test_nothing_is_asked_of_anybody_before_it_returns(self, notifier, sink):
+    async def test_nothing_is_asked_of_anybody_before_it_returns(
+        self, notifier: Notifier, sink: Sink
+    ) -> None:
         before = sink.requests()
-        assert notifier.notify(SHOP, NOTICE) is None
+        notifier.notify(SHOP, NOTICE)
         assert sink.requests() == before
         assert len(await sink.heard()) == 1
 
     @pytest.mark.parametrize("odd", [{}, {"metadata": None}, {"metadata": {"name": None}}])
-    async def test_an_odd_rollout_costs_its_notice_at_the_most(self, notifier, sink, odd):
+    async def test_an_odd_rollout_costs_its_notice_at_the_most(
+        self, notifier: Notifier, sink: Sink, odd: dict[str, Any]
+    ) -> None:
         notifier.notify(odd, NOTICE)
         notifier.notify(SHOP, NOTICE)
         assert ("ns", "shop", "RolledBack", "errors 7 %", True) in await sink.heard()
 
-    async def test_a_sink_that_fails_costs_what_was_told_meanwhile(self, notifier, sink):
+    async def test_a_sink_that_fails_costs_what_was_told_meanwhile(
+        self, notifier: Counting, sink: Sink
+    ) -> None:
         sink.fail(True)
         notifier.notify(SHOP, Notice("A", "lost"))
         await sink.heard()
@@ -60,21 +88,25 @@ class NotifierContract:
         assert [one[2] for one in await sink.heard()] == ["B"]
         assert notifier.dropped == 1
 
-    async def test_a_flood_raises_nothing_and_what_comes_after_is_heard(self, notifier, sink):
+    async def test_a_flood_raises_nothing_and_what_comes_after_is_heard(
+        self, notifier: Notifier, sink: Sink
+    ) -> None:
         for number in range(2000):
             notifier.notify(SHOP, Notice("A", str(number)))
         await sink.heard()
         notifier.notify(SHOP, NOTICE)
         assert (await sink.heard())[-1][2] == "RolledBack"
 
-    async def test_the_rollout_is_neither_changed_nor_looked_at_later(self, notifier, sink):
+    async def test_the_rollout_is_neither_changed_nor_looked_at_later(
+        self, notifier: Notifier, sink: Sink
+    ) -> None:
         body = copy.deepcopy(SHOP)
         notifier.notify(body, NOTICE)
         assert body == SHOP
         body["metadata"]["name"] = "another"
         assert (await sink.heard())[0][1] == "shop"
 
-    async def test_nothing_of_spec_or_status_gets_out(self, notifier, sink):
+    async def test_nothing_of_spec_or_status_gets_out(self, notifier: Notifier, sink: Sink) -> None:
         notifier.notify(SHOP, NOTICE)
         await sink.heard()
         assert "hunter2" not in sink.everything()
@@ -149,30 +181,30 @@ class EventSink:
 
 class TestFakeNotifier(NotifierContract):
     @pytest.fixture
-    def notifier(self):
+    def notifier(self) -> FakeNotifier:
         return FakeNotifier(FakeClock())
 
     @pytest.fixture
-    def sink(self, notifier):
+    def sink(self, notifier: FakeNotifier) -> Sink:
         return FakeSink(notifier)
 
 
 class TestEventNotifier(NotifierContract):
     @pytest.fixture
-    def clock(self):
+    def clock(self) -> FakeClock:
         return FakeClock()
 
     @pytest.fixture
-    def kube(self, clock):
+    def kube(self, clock: FakeClock) -> FakeKube:
         return FakeKube(clock)
 
     @pytest.fixture
-    async def notifier(self, kube, clock):
+    async def notifier(self, kube: FakeKube, clock: FakeClock) -> AsyncIterator[EventNotifier]:
         made = EventNotifier(kube, clock)
         made.start()
         yield made
         await made.stop(grace=0.01)
 
     @pytest.fixture
-    def sink(self, kube, clock):
+    def sink(self, kube: FakeKube, clock: FakeClock) -> Sink:
         return EventSink(kube, clock)
