@@ -150,8 +150,8 @@ LIMITS: dict[str, Limit] = {
             "max",
             5,
             "a breach readable to weight 0, meanwhile",
-            how="From the first answer of Prometheus that shows the failures to a reader of the"
-            " bench, asked every 50 ms, to the write by which the route of that Rollout has the"
+            how="From the question of the bench, one in 50 ms, whose answer is the first that shows"
+            " the failures, to the write by which the route of that Rollout has the"
             " canary at weight 0. Sampler, scheduler, reconciler and executor are the operator's"
             " own, in one process with the 3,399 others' sampling; the API server is in memory and"
             " answers at once, so what a request takes is not in this figure.",
