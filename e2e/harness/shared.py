@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import IO
 
 _seats: list[IO[str]] = []
 """The place that this process has, once for each block that it is in."""
+_seating = threading.Lock()
+"""Suites of several teams send from several threads: one place is enough for all of them."""
 
 
 @contextlib.contextmanager
@@ -57,13 +60,15 @@ def _count(folder: Path, name: str, step: int, at_the_edge: Callable[[], None]) 
 @contextlib.contextmanager
 def seated(folder: Path, name: str, places: int) -> Iterator[None]:
     """No more than so many processes are inside; one that is inside already may enter again."""
-    _seats.append(_seats[-1] if _seats else _seat(folder, name, places))
+    with _seating:
+        _seats.append(_seats[-1] if _seats else _seat(folder, name, places))
     try:
         yield
     finally:
-        handle = _seats.pop()
-        if not _seats:
-            handle.close()
+        with _seating:
+            handle = _seats.pop()
+            if not _seats:
+                handle.close()
 
 
 def _seat(folder: Path, name: str, places: int) -> IO[str]:
