@@ -19,7 +19,8 @@ from leadsman.runtime.sampling.evidence import Tally, new_tally
 from leadsman.runtime.sampling.ledger import Ledger
 from leadsman.runtime.sampling.watching import KEEP_MORE, Watch, counted_to, window_of
 from leadsman.testing import FakeClock, FakeKube
-from tests.property.cluster import LRO, Metrics
+from tests.property.cluster import Metrics
+from tests.property.manifests import LRO
 
 RATE = 200
 NO_SHAPE = Shape((), "service", (), "", "")

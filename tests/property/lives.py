@@ -13,7 +13,8 @@ from typing import Any
 
 from leadsman.testing.fake_kube.faults import Write
 
-from .cluster import LRO, ROUTE, ROUTE_MANIFEST, Lab, rollout
+from .cluster import Lab
+from .manifests import LRO, ROUTE, ROUTE_MANIFEST, rollout
 
 Story = Callable[[Lab], Awaitable[None]]
 

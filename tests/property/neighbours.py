@@ -24,7 +24,7 @@ from leadsman.ports import (
     Ref,
 )
 
-from .cluster import ROUTE_MANIFEST, SERVICE_MANIFEST, SOURCE, deployment, rollout
+from .manifests import ROUTE_MANIFEST, SERVICE_MANIFEST, SOURCE, deployment, rollout
 from .street import NEXT, NEXT_LRO, House
 
 Parts = dict[str, Body | None]

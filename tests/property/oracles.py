@@ -14,7 +14,8 @@ from leadsman.api.types import parse_duration
 from leadsman.core.status import Attempt, Heading, Status
 from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD
 
-from .cluster import KEY, LRO, TARGET, Lab
+from .cluster import Lab
+from .manifests import KEY, LRO, TARGET
 
 
 @dataclass

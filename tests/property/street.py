@@ -22,7 +22,8 @@ from leadsman.ports import POD, REPLICASET, ROLLOUT, SERVICE, Body, Ref
 from leadsman.testing import FakeNotifier, Told
 from tests.core.chain import ChainChecked
 
-from .cluster import KEY, LRO, ROUTE, TARGET, Lab, Metrics, Operator
+from .cluster import Lab, Metrics, Operator
+from .manifests import KEY, LRO, ROUTE, TARGET
 
 NEXT = ("default", "next")
 NEXT_LRO = Ref(ROLLOUT, *NEXT)

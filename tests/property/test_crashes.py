@@ -16,8 +16,9 @@ import pytest
 
 from leadsman.testing import Killed
 
-from .cluster import LRO, Lab
+from .cluster import Lab
 from .lives import STORIES, WAYS
+from .manifests import LRO
 from .oracles import watch
 
 PROMISED = ("promotion", "rollback", "deletion", "return_to_old")

@@ -18,18 +18,18 @@ from leadsman.errors import ConflictError, UnavailableError
 from leadsman.ports import DEPLOYMENT, HTTPROUTE, REPLICASET, ROLLOUT, SERVICE
 from leadsman.testing import Killed
 
-from .cluster import (
+from .cluster import Lab
+from .machine import EXAMPLES, PLAN, Releases, shards
+from .manifests import (
     LRO,
     ROUTE,
     ROUTE_MANIFEST,
     SECOND,
     SECOND_MANIFEST,
     TARGET,
-    Lab,
     deployment,
     rollout,
 )
-from .machine import EXAMPLES, PLAN, Releases, shards
 from .oracles import watch
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
 
-from .cluster import KEY, Lab
+from .cluster import Lab
 from .machine import PLAN
+from .manifests import KEY
 from .oracles import Oracle, watch
 
 

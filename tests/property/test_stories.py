@@ -7,7 +7,8 @@ import pytest
 from leadsman.errors import ForbiddenError
 from leadsman.ports import HTTPROUTE
 
-from .cluster import ROUTE, ROUTE_MANIFEST, TARGET, Lab, deployment
+from .cluster import Lab
+from .manifests import LRO, ROUTE, ROUTE_MANIFEST, TARGET, deployment
 
 
 async def adopted(**spec) -> Lab:
@@ -91,8 +92,6 @@ async def test_a_revert_after_a_refusal_clears_it():
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, 3.0, 6.0, 9.0, 12.0, 15.0])
 async def test_deleting_the_rollout_gives_everything_back(seconds):
-    from .cluster import LRO
-
     lab = await adopted()
     lab.release("v2")
     await lab.run(seconds)
