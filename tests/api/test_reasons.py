@@ -53,6 +53,13 @@ def test_every_word_that_the_core_says_is_documented(path):
     assert said <= known()
 
 
+def test_every_reason_of_an_event_is_said_by_something():
+    said = "".join(
+        path.read_text() for path in (CORE.parent).rglob("*.py") if "api" not in path.parts
+    )
+    assert not [str(reason) for reason in EventReason if f'"{reason}"' not in said]
+
+
 def test_every_reason_of_a_verdict_is_documented():
     assert {str(reason) for reason in verdict.Reason} <= {str(reason) for reason in VerdictReason}
 

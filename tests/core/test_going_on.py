@@ -9,6 +9,7 @@ import pytest
 from leadsman.core.actions import (
     CreateCanary,
     DeleteCanary,
+    Emit,
     Pause,
     Pin,
     RecordTerms,
@@ -147,11 +148,34 @@ def test_resume_during_an_attempt_is_paused_again():
     assert kinds(middle(target=target(paused=False)).decide()) == ["Pause"]
 
 
-def test_a_problem_holds_and_is_named():
-    decision = at_rest(
-        **NEW, problems=(Problem("RuleShared", "rule main has another backend"),)
-    ).decide()
-    assert (decision.actions, decision.why.reason) == ((), "RuleShared")
+SHARED = Problem("RuleShared", "rule main has another backend")
+
+
+def test_a_problem_holds_and_is_named_and_told_once():
+    world = at_rest(**NEW, problems=(SHARED,))
+    first = world.decide()
+    assert first.why.reason == "RuleShared"
+    assert first.actions == (Emit("RuleShared", SHARED.message, warning=True),)
+    assert world.but(status=first.status).decide().actions == ()
+
+
+def test_another_problem_is_told_too_and_so_is_the_same_one_when_it_comes_again():
+    world = at_rest(problems=(SHARED,))
+    shared = world.decide().status
+    gone = Problem("RouteMissing", "route shop does not exist")
+    other = world.but(status=shared, problems=(gone,)).decide()
+    assert [one.reason for one in other.actions] == ["RouteMissing"]
+    mended = world.but(status=other.status, problems=()).decide()
+    assert not mended.actions
+    again = world.but(status=mended.status).decide()
+    assert [one.reason for one in again.actions] == ["RuleShared"]
+
+
+def test_a_refused_revision_is_no_problem_that_is_told_again():
+    refused = Refused("new", "new", "GuardFailed", "errors", NOW)
+    world = at_rest(target=target(template="new", paused=True), refused=refused)
+    first = world.decide()
+    assert "Emit" not in kinds(first)
 
 
 def test_a_broken_reference_does_not_disturb_the_running_attempt():

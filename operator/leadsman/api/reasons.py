@@ -177,9 +177,14 @@ class EventReason(_Documented):
         "GuardInconclusive",
         "A guard has too little evidence at the stage's maxHold; the message says what follows.",
     )
-    HOLD_STARTED = "HoldStarted", "The attempt waits; the message says for what."
-    HOLD_ENDED = "HoldEnded", "The attempt goes on."
-    APPROVAL_REQUESTED = "ApprovalRequested", "A stage waits for people to agree."
+    HOLD_STARTED = (
+        "HoldStarted",
+        "Held by the operator: the policy did not hold a template, or somebody unpaused it.",
+    )
+    HOLD_ENDED = (
+        "HoldEnded",
+        "The Deployment is unpaused; the message says why, and what rolls out by it.",
+    )
     PROMOTED = "Promoted", "The canary is the Deployment's own."
     ROLLED_BACK = "RolledBack", "Rolled back, with the guard, the value and the exposure."
     ABORTED = "Aborted", "Ended by somebody."
@@ -188,8 +193,12 @@ class EventReason(_Documented):
         "More than half of the canary's pods were started again in this stage, without a failure.",
     )
     FOREIGN_WRITER = "ForeignWriter", "Somebody else wrote the route; the message names whom."
-    PLAN_INVALID = "PlanInvalid", "The plan cannot be carried out."
-    TARGET_MISSING = "TargetMissing", "The Deployment does not exist."
+    PLAN_INVALID = (
+        "PlanInvalid",
+        "The plan cannot be carried out. So does every other reason of Stalled that somebody"
+        " has to mend: told when it begins.",
+    )
+    TARGET_MISSING = "TargetMissing", "The Deployment does not exist; told when it begins."
     SUPERSEDED = "Superseded", "A newer template came during the attempt."
     REVERTED = "Reverted", "The template went back to the stable one."
     ADOPTED = "Adopted", "The Deployment's present version is the stable one from now on."
@@ -197,11 +206,6 @@ class EventReason(_Documented):
     HAND_OVER_REPEATED = (
         "HandOverRepeated",
         "The Deployment did not take the canary whole: it was taken back to release it again.",
-    )
-    GIVEN_BACK = "GivenBack", "All objects are as they were before the Rollout."
-    TEMPLATE_RELEASED = (
-        "TemplateReleased",
-        "The Rollout is gone, so a template that was refused rolls out by the Deployment.",
     )
 
 

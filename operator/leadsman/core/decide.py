@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from leadsman.core.actions import Emit
 from leadsman.core.conditions import describe_status
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.observation import Observation
@@ -107,22 +108,35 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
             break
     if decision is None:
         decision = adopting.rest(view)
+    said = decision
     if status.attempt is not None and decision.status.attempt is None:
         # What is told of an attempt's end is what follows, so that it is written once.
         view = View(spec, decision.status, seen, now)
-        told = describe_status(view, holding.blocked(view) or adopting.rest(view))
-    else:
-        told = describe_status(view, decision)
+        said = holding.blocked(view) or adopting.rest(view)
+    told = describe_status(view, said)
+    actions = decision.actions
     if told == status:
         persist = Persist.NEVER
     else:
         persist = max(decision.persist, Persist.LAZY)
         if told.attempt is None and _turned(status, told):
             persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
-    if told is decision.status and persist is decision.persist:
+        if said.why.policy in PROBLEMS and _stalled(told) != _stalled(status):
+            actions = (*actions, Emit(said.why.reason, said.why.message, warning=True))
+    if told is decision.status and persist is decision.persist and actions is decision.actions:
         return decision
-    return Decision(
-        told, decision.actions, decision.wake_at, decision.why, persist, decision.urgency
+    return Decision(told, actions, decision.wake_at, decision.why, persist, decision.urgency)
+
+
+PROBLEMS = frozenset({"blocked", "conflicted"})
+"""The policies that say what only somebody else can mend: an event tells it when it begins."""
+
+
+def _stalled(status: Status) -> str:
+    """Why the Rollout is Stalled; "" where it is not."""
+    return next(
+        (one.reason for one in status.conditions if one.type == "Stalled" and one.status == "True"),
+        "",
     )
 
 

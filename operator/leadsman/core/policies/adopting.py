@@ -84,11 +84,13 @@ def adopt(view: View) -> Decision | None:
         return _not_adoptable(view, target)
     stable = Stable(target.uid, found.revision, found.template, target.replicas)
     problem = next(iter(view.spec.problems + view.seen.problems), None)
+    message = f"revision {found.revision} is stable"
     return view.act(
         "adopt",
         # Nobody who waits for Ready may be told so for a moment while something is wrong.
         "Stable" if problem is None else problem.reason,
-        f"revision {found.revision} is stable" if problem is None else problem.message,
+        message if problem is None else problem.message,
+        Emit("Adopted", f"{message} from now on: the next template is held and released in stages"),
         status=replace(status, stable=stable, refused=None),
         persist=Persist.NOW,
     )
