@@ -122,6 +122,7 @@ guards = st.builds(
         max_size=2,
     ).map(tuple),
     recent=st.lists(blocks, max_size=RECENT).map(tuple),
+    glance=st.none(),
 ).map(lambda guard: changed(guard, state="") if guard.evidence is not None else guard)
 attempts = st.builds(
     Attempt,

@@ -102,18 +102,22 @@ class GuardStatus(ApiStatus):
     )
     stable_value: Word | None = Field(default=None, description="What was measured of stable.")
     estimate: Word | None = Field(
-        default=None, description="The canary against stable: a ratio of rates, or a difference."
+        default=None,
+        description="The canary against stable (a ratio of rates, a difference), or its own share.",
     )
     interval: Word | None = Field(
         default=None,
-        description="Where the estimate's true value lies, at every look: a confidence sequence.",
+        description=(
+            "Where the estimate's true value lies: at every look (a confidence sequence), of a"
+            " window for this one look."
+        ),
     )
     e_value: Word | None = Field(
         default=None, description="The evidence of harm; it fails at eLimit, 1 is none."
     )
     e_limit: Word | None = Field(default=None, description="The evidence at which it fails.")
     information: Word | None = Field(
-        default=None, description="How much of the evidence there is that a stage needs to pass."
+        default=None, description="How much there is of what a stage needs to pass."
     )
     detectable: Word | None = Field(
         default=None,

@@ -224,18 +224,26 @@ def table(guards: Sequence[Tree]) -> Table | None:
         interval = one.get("interval")
         estimate = _short(one.get("estimate", "-")) + (f"\n{_short(interval)}" if interval else "")
         evidence = f"{_short(one['eValue'])}\nof {one.get('eLimit')}" if "eValue" in one else "-"
-        stable = one.get("stableValue") or (f"limit {one['limit']}" if one.get("limit") else "-")
         made.add_row(
             one["name"] + (f"\nslice {one['slice']}" if one.get("slice") else ""),
             f"{one.get('verdict')}\n{one.get('reason')}",
             one.get("value", "-"),
             f"{one.get('events', 0):,}",
-            stable,
+            _against(one),
             estimate,
             evidence,
             one.get("information", "-"),
         )
     return made
+
+
+def _against(one: Tree) -> str:
+    """What the canary is compared with: stable's value, its limit, or both."""
+    stable, limit = one.get("stableValue"), one.get("limit")
+    told = [] if stable is None else [stable]
+    if limit and ("eValue" not in one or stable is None):
+        told.append(f"limit {limit}")
+    return "\n".join(told) or "-"
 
 
 def _goes_on(tree: Tree) -> bool:

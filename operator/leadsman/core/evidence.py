@@ -12,11 +12,13 @@ from operator import is_
 from typing import NamedTuple
 
 from leadsman.core.changed import changed
+from leadsman.core.news import near, quiet, worth_new_figures
 from leadsman.core.spec import Contract, GuardSpec, OnFail
 from leadsman.core.status import GuardStatus, SliceStatus, Status
 from leadsman.core.together import offender
 from leadsman.core.tries import tries
 from leadsman.guards.gathering import conclude, figures_of, gather, gathers
+from leadsman.guards.glances import glance
 from leadsman.guards.judges import (
     Gathering,
     NegativeControl,
@@ -25,14 +27,13 @@ from leadsman.guards.judges import (
     judge,
     judge_threshold,
 )
-from leadsman.guards.memory import Gathered, Memory, Place
-from leadsman.guards.verdict import WARNING_BAND, Figures, Judged, Level, Reason, Verdict, level_of
-from leadsman.guards.windows import Reading, Window
+from leadsman.guards.memory import Gathered, Place
+from leadsman.guards.verdict import Judged, Level, Reason, Verdict, level_of
+from leadsman.guards.windows import Reading
 
 UNREAD = "Pending"
 
 _PASS, _FAIL, _NO_DATA = Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA
-_WITHIN = Reason.WITHIN_LIMIT
 _UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
 START = Place()
 COMPARING = (Relative, NegativeControl)
@@ -40,9 +41,6 @@ COMPARING = (Relative, NegativeControl)
 
 The others that compare know what they have gathered before.
 """
-
-FIGURES_EVERY = 64
-"""Blocks after which the figures that people read are worked out anew; earlier while few."""
 
 
 class Evidence(NamedTuple):
@@ -96,12 +94,12 @@ def weigh(
         if type(judging) is Threshold and not reading.error and not trigger.hysteresis:
             # What almost every guard of almost every pass is: without the way round by its kind.
             canary = reading.canary
-            if old is not None and canary and _quiet(judging, canary[-1], old):
+            if old is not None and canary and quiet(judging, canary[-1], old):
                 guards.append(old)
                 passing += 1
                 continue
             judged = judge_threshold(judging, canary, trigger.consecutive)
-            status = _status(name, judged, old, now, failing=False)
+            status = _status(spec, judged, old, now, reading, failing=False)
         else:
             status = judge_guard(spec, reading, old, now, place)
             gathered = gathered or status.evidence is not None
@@ -147,14 +145,6 @@ def weigh(
     )
 
 
-def _quiet(limit: Threshold, newest: Window, before: GuardStatus) -> bool:
-    """It passes clearly, as it did before, with figures that are no news: what `_near` says."""
-    total = newest.total
-    if before.verdict != _PASS or total < limit.min_events or total <= 0:
-        return False
-    return before.reason == _WITHIN and _close(before, limit.max, newest.bad / total, int(total))
-
-
 def _still(status: GuardStatus, before: GuardStatus) -> GuardStatus:
     """At full weight stable gets no requests: what passed against it stands until it fails."""
     if before.verdict != _PASS or status.verdict not in _UNKNOWN:
@@ -168,6 +158,7 @@ def _still(status: GuardStatus, before: GuardStatus) -> GuardStatus:
         limit=before.limit,
         events=before.events,
         no_data_since=None,
+        glance=before.glance,
     )
 
 
@@ -181,7 +172,7 @@ def judge_guard(
     trigger = spec.trigger
     failing = bool(trigger.hysteresis) and before is not None and before.failing_since is not None
     judged = judge(judging, reading, trigger.consecutive, trigger.hysteresis, failing=failing)
-    return _status(spec.name, judged, before, now, failing=failing)
+    return _status(spec, judged, before, now, reading, failing=failing)
 
 
 def _emergencies(
@@ -214,7 +205,13 @@ def _row(status: GuardStatus) -> int:
 
 
 def _status(
-    name: str, judged: Judged, before: GuardStatus | None, now: float, *, failing: bool
+    spec: GuardSpec,
+    judged: Judged,
+    before: GuardStatus | None,
+    now: float,
+    reading: Reading,
+    *,
+    failing: bool,
 ) -> GuardStatus:
     verdict, reason = judged.verdict, judged.reason
     since, failing_since, blind, state = now, None, None, ""
@@ -222,7 +219,7 @@ def _status(
         state = before.state
         if before.verdict == verdict and before.reason == reason:
             since = before.since
-            if verdict is not _FAIL and _near(before, judged):
+            if verdict is not _FAIL and near(before, judged):
                 return before
     if verdict is _FAIL:
         failing_since = before.failing_since if before is not None else None
@@ -235,7 +232,7 @@ def _status(
         failing_since = before.failing_since
     # By position: five of these are made in every pass of a stage.
     return GuardStatus(
-        name,
+        spec.name,
         verdict,
         reason,
         since,
@@ -246,6 +243,7 @@ def _status(
         failing_since,
         blind,
         state,
+        glance=None if judged.value is None else glance(spec.judge, reading),
     )
 
 
@@ -288,7 +286,7 @@ def _gathered(
             blind = before.no_data_since
     if verdict is _NO_DATA and blind is None:
         blind = now
-    if figures is None or _worth_new_figures(figures, found.memory):
+    if figures is None or worth_new_figures(figures, found.memory):
         shown = part.evidence if part is not None else found.memory
         figures = figures_of(judging, place._replace(sliced=part is not None), shown)
     return GuardStatus(
@@ -309,13 +307,6 @@ def _gathered(
         found.row,
         slices,
     )
-
-
-def _worth_new_figures(figures: Figures, memory: Memory | None) -> bool:
-    """Figures for people are worked out as the evidence grows by half: the interval is dear."""
-    if memory is None:
-        return False
-    return memory.blocks >= figures.blocks + min(FIGURES_EVERY, max(1, figures.blocks // 2))
 
 
 def _slices(
@@ -352,31 +343,6 @@ def _slices(
             )
         )
     return tuple(found)
-
-
-def _near(before: GuardStatus, judged: Judged) -> bool:
-    """The figures are so close to the remembered ones that people would not call it news.
-
-    Within a tenth of the limit, half to twice the events, and no warning: then what is remembered
-    stands, and a hold in which nothing happens writes nothing. A Fail is always told exactly.
-    """
-    limit, new, events = judged.limit, judged.value, judged.events
-    if limit is None or new is None or before.value is None:
-        same = limit == before.limit and before.level == "None"
-        return same and new is before.value and events == before.events
-    return _close(before, limit, new, events)
-
-
-def _close(before: GuardStatus, limit: float, value: float, events: int) -> bool:
-    """The same limit, no warning, and a value and events as close as `_near` says."""
-    old, band = before.value, limit * WARNING_BAND
-    if old is None or limit != before.limit or before.level != "None":
-        return False
-    return (
-        -band <= value - old <= band
-        and value < limit - band
-        and before.events <= 2 * events <= 4 * before.events
-    )
 
 
 def _earliest(holding: list[GuardStatus], *, traffic: bool) -> float | None:

@@ -110,6 +110,20 @@ def interval(
     )
 
 
+def detectable(settings: AbsoluteSettings, total: float) -> float | None:
+    """Return the smallest share of so many events that would show harm; None if not even all."""
+    below, shown = int(settings.limit * total), int(total)
+    if shown < 1 or log_evidence(settings, total, shown) < settings.bar:
+        return None
+    while shown - below > 1:
+        middle = (below + shown) // 2
+        if log_evidence(settings, total, middle) < settings.bar:
+            below = middle
+        else:
+            shown = middle
+    return shown / total
+
+
 def normal_scale(variance: float, alpha: float) -> float:
     """Return the mixture's scale that is sharpest when the variance process is at `variance`.
 

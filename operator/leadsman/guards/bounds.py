@@ -149,6 +149,7 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
             log_e=state.log_e,
             log_limit=absolute_settings(spec, place).bar,
             information=state.total * spec.max / EXPECTED,
+            detectable=absolute.detectable(absolute_settings(spec, place), state.total),
             blocks=memory.blocks,
             requests=requests,
             bad=bad,
@@ -156,12 +157,15 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
     if isinstance(spec, NonInferiority) and isinstance(state, DifferenceState):
         settings = _difference(spec.margin, spec.alpha, place.retry)
         low, high = difference.bounds(settings, state)
+        radius = (high - low) / 2
         return Figures(
             kind="difference",
             stable=stable,
             estimate=difference.estimate(state),
             low=_finite(low),
             high=_finite(high),
+            information=1.0 if radius <= spec.margin else (spec.margin / radius) ** 2,
+            detectable=_finite(spec.margin + radius),
             blocks=memory.blocks,
             requests=requests,
             bad=bad,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import inf
 
-from leadsman.guards import band, budget, eprocess, power
+from leadsman.guards import absolute, band, budget, eprocess, power
 from leadsman.guards.eprocess import RatioSettings, RatioState
 from leadsman.guards.judges import NegativeControl, Sequential
 from leadsman.guards.memory import Memory, Place, State
@@ -101,7 +101,10 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
     state, settings = memory.state, settings_of(spec, place.retry, sliced=place.sliced)
     if not isinstance(state, RatioState):
         return Figures("ratio")
-    low, high = (None, None) if memory.band is None else band.interval(memory.band)
+    if isinstance(spec, NegativeControl):
+        low, high = _of_halves(state)
+    else:
+        low, high = (None, None) if memory.band is None else band.interval(memory.band)
     return Figures(
         kind="ratio",
         stable=memory.stable_bad / memory.stable if memory.stable else None,
@@ -116,3 +119,16 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
         requests=int(memory.canary),
         bad=int(memory.canary_bad),
     )
+
+
+def _of_halves(state: RatioState) -> tuple[float | None, float | None]:
+    """The always-valid interval of the ratio by the totals: the halves' shares hardly change.
+
+    Of all bad events the number in one half is binomial, given how many there are.
+    """
+    bad = state.canary_bad + state.stable_bad
+    if bad <= 0 or state.canary <= 0:
+        return None, None
+    pace = state.stable / state.canary
+    low, high = absolute.interval(bad, state.canary_bad)
+    return low / (1 - low) * pace, high / (1 - high) * pace if high < 1 else inf

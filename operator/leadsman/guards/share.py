@@ -80,11 +80,28 @@ def update(
         over = _log_evidence(settings, state.weight, state.canary, state.total)
         past = _log_sum(state.past, over - log(state.stretch * (state.stretch + 1)))
         stretch = state.stretch + 1
-    present = _log_evidence(settings, weight, canary, total)
-    log_e = _log_sum(past, present - log(stretch * (stretch + 1)))
-    # The stretches to come are at evidence 1, and 1/(n+1) is what is left for them.
-    log_e = _log_sum(log_e, -log(stretch + 1))
+    log_e = _mixture(settings, past, stretch, weight, canary, total)
     return ShareState(at, past, stretch, weight, canary, total, log_e, max(state.max_log_e, log_e))
+
+
+def detectable(settings: ShareSettings, state: ShareState) -> float | None:
+    """Return the smallest share above the weight that would show a broken split by now, or None.
+
+    Of as many requests as there were under the present weight.
+    """
+
+    def shows(canary: int) -> bool:
+        return settings.limit <= _mixture(
+            settings, state.past, state.stretch, state.weight, canary, state.total
+        )
+
+    below, shown = int(state.weight * state.total), int(state.total)
+    if not 0 < state.weight < 1 or shown < 1 or shows(below) or not shows(shown):
+        return None
+    while shown - below > 1:
+        middle = (below + shown) // 2
+        below, shown = (below, middle) if shows(middle) else (middle, shown)
+    return shown / state.total
 
 
 def log_evidence_of_counts(
@@ -124,6 +141,15 @@ def _log_evidence(settings: ShareSettings, weight: float, canary: float, total: 
     low, high = weight * (1 - settings.slack), min(weight * (1 + settings.slack), 1 - 1e-12)
     best = min(max(canary / total, low), high)
     return log_e - canary * log(best / weight) - (total - canary) * (log1p(-best) - log1p(-weight))
+
+
+def _mixture(
+    settings: ShareSettings, past: float, stretch: int, weight: float, canary: float, total: float
+) -> float:
+    present = _log_evidence(settings, weight, canary, total)
+    log_e = _log_sum(past, present - log(stretch * (stretch + 1)))
+    # The stretches to come are at evidence 1, and 1/(n+1) is what is left for them.
+    return _log_sum(log_e, -log(stretch + 1))
 
 
 def _log_sum(one: float, other: float) -> float:

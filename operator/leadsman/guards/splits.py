@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from leadsman.guards import share
+from leadsman.guards import absolute, share
 from leadsman.guards.judges import SampleRatio
 from leadsman.guards.memory import Memory, Place, State
 from leadsman.guards.share import ShareSettings, ShareState
@@ -78,11 +78,17 @@ def figures(spec: SampleRatio, place: Place, memory: Memory) -> Figures:
     state = memory.state
     if not isinstance(state, ShareState):
         return Figures("share")
+    low, high = absolute.interval(state.total, state.canary)
+    settings = _settings(spec.alpha)
     return Figures(
         kind="share",
         estimate=state.canary / state.total if state.total else None,
+        low=low,
+        high=high,
         log_e=state.log_e,
-        log_limit=_settings(spec.alpha).limit,
+        log_limit=settings.limit,
+        information=min(1.0, state.total / ENOUGH),
+        detectable=share.detectable(settings, state),
         blocks=memory.blocks,
         requests=int(memory.canary),
     )

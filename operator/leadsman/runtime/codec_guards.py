@@ -14,6 +14,7 @@ from typing import Any
 
 from leadsman.adapters.workloads.moments import format_time, parse_time
 from leadsman.core.status import GuardStatus, SliceStatus, StageOutlook
+from leadsman.guards import glances
 from leadsman.guards.memory import encode_memory
 from leadsman.guards.verdict import Figures
 from leadsman.guards.windows import RECENT, Block
@@ -51,7 +52,7 @@ def encode_guard(one: GuardStatus) -> Body:
             "noDataSince": _moment(one.no_data_since),
             "state": _state(encode_memory(one.evidence) or one.state, STATE),
             "slice": one.slice[:NAME],
-            **_figures(one.figures),
+            **_figures(one.figures or (one.glance and glances.figures(one.glance))),
             "slices": [_encode_slice(part) for part in one.slices] or None,
             "lastBlocks": [encode_block(block) for block in one.recent[-RECENT:]] or None,
         }
@@ -134,7 +135,7 @@ def _figures(figures: Figures | None) -> Body:
         "eLimit": _evidence(figures.log_limit),
         "information": None if figures.information is None else f"{figures.information:.0%}",
         "detectable": _detectable(figures),
-        "blocks": figures.blocks,
+        "blocks": figures.blocks or None,
         "bad": figures.bad,
     }
 
