@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -75,15 +75,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds what happened in the namespace to the report of a test that failed."""
-    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    report = yield
     if report.failed and call.when == "call":
         for app in item.stash.get(_APPS, []):
             for title, text in app.diagnosis():
                 report.sections.append((f"{title} of {app.namespace}", text))
             _keep(app, report)
-    return report  # type: ignore[return-value]
+    return report
 
 
 def _keep(app: App, report: pytest.TestReport) -> None:
@@ -129,7 +131,7 @@ def namespace_of(request: pytest.FixtureRequest, suffix: str = "") -> str:
 @pytest.fixture
 def apps(place: Place, request: pytest.FixtureRequest) -> Iterator[Callable[[str], App]]:
     """Makes several applications, each in a namespace of its own, named by a suffix."""
-    made = request.node.stash.setdefault(_APPS, [])
+    made: list[App] = request.node.stash.setdefault(_APPS, [])
 
     def make(suffix: str) -> App:
         made.append(App(place, namespace_of(request, f"-{suffix}" if suffix else "")))

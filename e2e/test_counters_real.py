@@ -192,7 +192,9 @@ async def test_a_killed_target_is_no_data_and_never_a_success(shop):
         shop.canary.scale(0)
         killed = time.time()
         await measured.is_blind(Reason.NO_TRAFFIC)
-        assert measured.reading().last_sample < killed + STALE
+        last = measured.reading().last_sample
+        assert last is not None
+        assert last < killed + STALE
         shop.stable.count(500, 5)
         await asyncio.sleep(3)
         assert measured.counted() == (2000, 50, 2000, 50), measured.told()

@@ -26,27 +26,20 @@ from leadsman.ports import (
     POD,
     ROLLOUT,
     Body,
+    Kind,
     Listing,
-    Notice,
     Ref,
 )
 from leadsman.runtime.reader import DirectReader
 from leadsman.runtime.reconciler import Reconciler
 from leadsman.runtime.sampler import Sampler
 from leadsman.runtime.store import OWN, OwnStore
-from leadsman.testing import FakeClock, FakeKube, FakeMetrics
+from leadsman.testing import FakeClock, FakeKube, FakeMetrics, FakeNotifier
 
 STEP = 0.25
 """Virtual seconds between two passes."""
 
 VERSIONS = ("v1", "v2", "v3")
-
-
-class Events:
-    """The operator's events: the demo tells its own story."""
-
-    def notify(self, rollout: Body, notice: Notice) -> None:
-        """Nothing is told twice."""
 
 
 class Simulation:
@@ -62,9 +55,8 @@ class Simulation:
         self._store = OwnStore()
         sampler = Sampler(self.clock, lambda _name: self.metrics, lambda _key: None)
         self._sampler = sampler
-        self._reconciler = Reconciler(
-            self.kube, self.clock, self._store, DirectReader(self.kube), sampler, Events()
-        )
+        reader, events = DirectReader(self.kube), FakeNotifier(self.clock)
+        self._reconciler = Reconciler(self.kube, self.clock, self._store, reader, sampler, events)
         self._seconds: list[dict[str, Any]] = []
         self._before: dict[tuple[str, bool], int] = {}
         self._next_second = self.clock.now() + 1
@@ -153,7 +145,7 @@ class Simulation:
 
     # --- looking ----------------------------------------------------------------------------
 
-    def _peek(self, kind: Any, name: str) -> Body:
+    def _peek(self, kind: Kind, name: str) -> Body:
         return self.kube.peek(Ref(kind, NAMESPACE, name)) or {}
 
     def _now(self) -> Frame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from e2e.harness import objects, oracles
 from e2e.harness.app import App
@@ -34,6 +35,15 @@ def rules(app: App) -> list[dict[str, object]]:
     return found
 
 
+def ungoverned(app: App) -> bool:
+    return not app.history.all("Rollout")
+
+
+def runs_by_itself(app: App, version: str) -> bool:
+    """The Deployment has its four pods and they all have this version."""
+    return app.complete(4) and len(app.pods(version)) == len(app.pods()) == 4
+
+
 def test_a_rollout_deleted_during_a_release_leaves_a_route_that_serves(
     apps: Callable[[str], App],
 ):
@@ -54,10 +64,10 @@ def test_a_rollout_deleted_during_a_release_leaves_a_route_that_serves(
             assert canary_set(app)
             app.api.delete("Rollout", NAME, app.namespace)
         for name, app in teams.items():
-            app.wait("the Rollout is gone", lambda app=app: not app.history.all("Rollout"))
+            app.wait("the Rollout is gone", partial(ungoverned, app))
             app.wait(
                 "the Deployment runs v2 by itself",
-                lambda app=app: app.complete(4) and len(app.pods("v2")) == len(app.pods()) == 4,
+                partial(runs_by_itself, app, "v2"),
             )
             assert rules(app) == before[name]
             assert app.served()

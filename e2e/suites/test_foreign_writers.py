@@ -136,15 +136,15 @@ def test_a_route_re_applied_every_second_in_adopt_mode_is_rolled_back_safely(app
 def test_everything_re_applied_every_second_in_managed_mode_has_no_effect_at_all(app: App):
     app.install(routes=[], serving=False)
     template = objects.managed_route(app.host)
-    spec = {"plan": plan(*STAGES), "contract": objects.contract()}
-    app.govern(template=template, **spec)
+    stages, contract = plan(*STAGES), objects.contract()
+    app.govern(stages, contract, template=template)
     app.wait("the managed route serves", app.served)
     app.remember()
     with app.users() as traffic:
         wanted = [
             objects.deployment("v2", None),
             objects.service(),
-            objects.rollout(template=template, **spec),
+            objects.rollout(plan=stages, contract=contract, template=template),
         ]
 
         def apply_all() -> None:

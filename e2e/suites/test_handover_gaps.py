@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def unready(app: App, number: int) -> None:
     app.behave(victims, ready="true")
 
 
-def at_the_release(app: App, version: str, delay: float, hit: Callable[[], None]) -> None:
+def at_the_release(app: App, version: str, delay: float, hit: Callable[[], object]) -> None:
     """Runs `hit` when the hand-over begins, or `delay` after the release, as the delay says."""
 
     def run() -> None:
@@ -92,7 +93,7 @@ def promotions_hit(app: App, versions: list[str], hit: Hit) -> None:
             app.release(version)
             which = int(version.removeprefix("v"))
             delay = DELAYS[index % len(DELAYS)]
-            at_the_release(app, version, delay, lambda which=which: hit(app, which))
+            at_the_release(app, version, delay, partial(hit, app, which))
             app.finished("Promoted", number=number)
             app.rest()
     oracles.nobody_lost(traffic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from e2e.harness import oracles
 from e2e.harness.app import App
@@ -52,6 +53,11 @@ TURNS: tuple[tuple[Scale, int], ...] = (
     (by_kubectl, DOWN),
 )
 """Both directions, by a person and by an autoscaler."""
+
+
+def follows(app: App, name: str, replicas: int) -> bool:
+    """A ReplicaSet is asked for so many pods and all of them are available."""
+    return asked(app, name) == available(app, name) == replicas
 
 
 def side_by_side(scenario: Callable[[App, int], None], teams: dict[int, App]) -> None:
@@ -165,7 +171,7 @@ def test_scaled_up_and_down_during_a_rollback(app: App):
             scale(app, replicas)
             app.wait(
                 f"stable follows to {replicas} replicas",
-                lambda replicas=replicas: asked(app, stable) == available(app, stable) == replicas,
+                partial(follows, app, stable, replicas),
                 20,
             )
             assert heading(app) == "RollingBack"

@@ -45,7 +45,7 @@ class Place(Protocol):
 def version_of(body: Body) -> str:
     """VERSION of a pod template's first container."""
     (container, *_) = body["spec"]["template"]["spec"]["containers"]
-    return next(item["value"] for item in container["env"] if item["name"] == "VERSION")
+    return next(str(item["value"]) for item in container["env"] if item["name"] == "VERSION")
 
 
 def template(version: str, **env: str) -> Body:
@@ -97,7 +97,7 @@ def rolled(place: Place, version: str, **env: str) -> None:
 
 def held(place: Place, version: str, **env: str) -> None:
     """Another template while paused."""
-    operations = [
+    operations: list[Body] = [
         {"op": "add", "path": "/spec/paused", "value": True},
         {"op": "replace", "path": "/spec/template", "value": template(version, **env)},
     ]
@@ -234,7 +234,7 @@ def reclaim(place: Place) -> None:
     place.scale("shop", 6)
     place.settle()
     release(place, "shop-canary", 7)
-    operations = [
+    operations: list[Body] = [
         {"op": "replace", "path": "/metadata/ownerReferences", "value": [owner]},
         {"op": "replace", "path": "/spec/replicas", "value": 6},
     ]
@@ -251,7 +251,7 @@ def take_over(place: Place) -> None:
     held(place, "v1")
     owner = holder(place)
     name = made_set(place, "v1")
-    operations = [
+    operations: list[Body] = [
         {"op": "replace", "path": "/metadata/ownerReferences", "value": [owner]},
         {"op": "replace", "path": "/spec/replicas", "value": 3},
     ]
