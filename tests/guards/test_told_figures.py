@@ -8,6 +8,7 @@ import pytest
 
 from leadsman.core import evidence
 from leadsman.core.spec import Contract, GuardSpec
+from leadsman.core.status import Refused, Status
 from leadsman.guards import absolute, glances, share
 from leadsman.guards.bounds import absolute_settings
 from leadsman.guards.gathering import figures_of, gather
@@ -28,6 +29,7 @@ from leadsman.guards.share import ShareSettings, ShareState
 from leadsman.guards.splits import SLACK
 from leadsman.guards.verdict import Figures
 from leadsman.guards.windows import Block, Reading, Window
+from leadsman.runtime.codec import decode_status, encode_status
 from leadsman.runtime.codec_guards import encode_guard
 
 PLACE = Place(0, 0, 25)
@@ -133,6 +135,23 @@ def test_figures_of_a_window_are_made_when_the_status_is_written_and_not_before(
     assert not set(tree) & {"eValue", "eLimit", "blocks"}
     assert tree["information"] == "100%"
     assert ("stableValue" in tree) == (judge is RELATIVE)
+
+
+@pytest.mark.parametrize("judge", [THRESHOLD, Absolute(0.01)], ids=["a window", "evidence"])
+def test_a_restart_in_a_hold_tells_the_same_figures_and_writes_nothing(
+    judge: Threshold | Absolute,
+) -> None:
+    window = (Window(9, 1000, 9),)
+    reading = Reading("g", window, (), "", 9.0, (Block(8, 9, 1000, 9, 3000, 30),))
+    contract = Contract((GuardSpec("g", judge),))
+    before = evidence.weigh(contract, (reading,), (), 10.0).guards[0]
+    tree = encode_status(Status(refused=Refused("r", "t", "GuardFailed", "", 9.0, (before,))))
+    assert tree["refused"]["guards"][0]["interval"]
+    after = decode_status(tree).status
+    assert encode_status(after) == tree
+    assert after.refused is not None
+    quiet = evidence.weigh(contract, (reading,), after.refused.guards, 11.0).guards
+    assert quiet is after.refused.guards
 
 
 # --- judges that gather ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from leadsman.guards.glances import Glance
+from leadsman.guards.glances import Glance, Told
 from leadsman.guards.memory import Memory
 from leadsman.guards.verdict import Figures
 from leadsman.guards.windows import Block
@@ -110,7 +110,8 @@ class GuardStatus(NamedTuple):
     people; `slice`: the part of the traffic that the verdict is about ("" is the whole); `row`: how
     many of the last blocks failed without a break. `state`: evidence in a form that this version
     cannot read, kept as it is. `recent`: the newest blocks of a guard that rolled back, for people.
-    `glance`: the windows of a judge that looks at them, of which figures are made when it is told.
+    `glance`: the windows of a judge that looks at them, of which figures are made when it is told;
+    or, after a restart, the figures of any guard as they were told before.
     """
 
     name: str
@@ -130,7 +131,7 @@ class GuardStatus(NamedTuple):
     row: int = 0
     slices: tuple[SliceStatus, ...] = ()
     recent: tuple[Block, ...] = ()
-    glance: Glance | None = None
+    glance: Glance | Told | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,20 @@ class Glance(NamedTuple):
     stable: Window | None = None
 
 
+class Told(NamedTuple):
+    """Figures as a status has them in words: what a restart knows until there are newer ones."""
+
+    stable_value: str = ""
+    estimate: str = ""
+    interval: str = ""
+    e_value: str = ""
+    e_limit: str = ""
+    information: str = ""
+    detectable: str = ""
+    blocks: int | None = None
+    bad: int | None = None
+
+
 def glance(judge: JudgeSpec, reading: Reading) -> Glance | None:
     """Return what a judge of windows looked at; None where there was nothing, or for another."""
     if not reading.canary:

@@ -1,7 +1,7 @@
 """What guards say, in the API's form: verdicts for people, evidence as text that keeps its bits.
 
-The figures of a statistic are worked out from the evidence whenever they are told, so they are
-written for people and never read back.
+The figures of a statistic are worked out from the evidence whenever they are told. They are for
+people: what a restart reads of them is told again until there are newer ones, and decides nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from math import exp, inf, log
 from typing import Any
 
 from leadsman.adapters.workloads.moments import format_time, parse_time
+from leadsman.api.schema import camel
 from leadsman.core.status import GuardStatus, SliceStatus, StageOutlook
 from leadsman.guards import glances
+from leadsman.guards.glances import Glance, Told
 from leadsman.guards.memory import encode_memory
 from leadsman.guards.verdict import Figures
 from leadsman.guards.windows import RECENT, Block
@@ -52,11 +54,19 @@ def encode_guard(one: GuardStatus) -> Body:
             "noDataSince": _moment(one.no_data_since),
             "state": _state(encode_memory(one.evidence) or one.state, STATE),
             "slice": one.slice[:NAME],
-            **_figures(one.figures or (one.glance and glances.figures(one.glance))),
+            **_told(one),
             "slices": [_encode_slice(part) for part in one.slices] or None,
             "lastBlocks": [encode_block(block) for block in one.recent[-RECENT:]] or None,
         }
     )
+
+
+def _told(one: GuardStatus) -> Body:
+    """The figures for people; what was told before a restart stands until there are newer ones."""
+    seen = one.glance
+    if one.figures is None and isinstance(seen, Told):
+        return {camel(name): value for name, value in seen._asdict().items()}
+    return _figures(one.figures or (glances.figures(seen) if isinstance(seen, Glance) else None))
 
 
 def encode_block(one: Block) -> str:

@@ -31,6 +31,7 @@ from leadsman.core.status import (
     StageStatus,
     Status,
 )
+from leadsman.guards.glances import Told
 from leadsman.guards.memory import decode_memory
 from leadsman.guards.verdict import Level, Verdict
 from leadsman.guards.windows import RECENT
@@ -347,7 +348,24 @@ def _decode_guard(tree: _Fields) -> GuardStatus:
         row=tree.number("consecutive"),
         slices=tree.parts("slices", _decode_slice),
         recent=tree.lines("lastBlocks", decode_block)[-RECENT:],
+        glance=_decode_told(tree),
     )
+
+
+def _decode_told(tree: _Fields) -> Told | None:
+    blocks, bad = tree.number("blocks", -1), tree.number("bad", -1)
+    found = Told(
+        stable_value=tree.text("stableValue"),
+        estimate=tree.text("estimate"),
+        interval=tree.text("interval"),
+        e_value=tree.text("eValue"),
+        e_limit=tree.text("eLimit"),
+        information=tree.text("information"),
+        detectable=tree.text("detectable"),
+        blocks=None if blocks < 0 else blocks,
+        bad=None if bad < 0 else bad,
+    )
+    return None if found == Told() else found
 
 
 def _decode_slice(tree: _Fields) -> SliceStatus:
