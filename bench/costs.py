@@ -18,7 +18,7 @@ from bench.figures import Figure, figure, percentile
 from bench.statistics import INTERVAL, SEED, WEIGHTS, terms
 from leadsman.core.evidence import weigh
 from leadsman.core.status import GuardStatus
-from leadsman.guards.gathering import conclude, gather
+from leadsman.guards.gathering import conclude, gather, gathers
 from leadsman.guards.memory import Gathered, Place
 from leadsman.guards.windows import Block, Reading, Window
 from leadsman.shell import memory
@@ -67,6 +67,8 @@ def _guard_decision(guards: int, *, whole: bool) -> list[float]:
     contract = replace(
         made, guards=tuple(replace(made.guards[0], name=f"g{number}") for number in range(guards))
     )
+    judges = [one.judge for one in contract.guards if gathers(one.judge)]
+    assert len(judges) == guards
     random = Random(SEED)
     remembered: tuple[GuardStatus, ...] = ()
     gathered = [Gathered() for _ in range(guards)]
@@ -90,10 +92,10 @@ def _guard_decision(guards: int, *, whole: bool) -> list[float]:
             remembered = weigh(contract, readings, remembered, now, at).guards
         else:
             for index, reading in enumerate(readings):
-                judge = contract.guards[index].judge
-                found = gather(judge, at, gathered[index], reading.blocks)  # type: ignore[arg-type]
+                judge = judges[index]
+                found = gather(judge, at, gathered[index], reading.blocks)
                 gathered[index] = found
-                conclude(judge, at, found, reading)  # type: ignore[arg-type]
+                conclude(judge, at, found, reading)
         took = time.thread_time_ns() - began
         if number >= 2000:
             samples.append(took / 1000)

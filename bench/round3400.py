@@ -79,11 +79,11 @@ class Rounds:
 
     def watch(self, group: Group) -> None:
         """Time this family from now on."""
-        asked: Callable[[], object] = group.poll
+        asked = group.poll
 
         async def timed() -> None:
             began, queries = time.monotonic(), len(group.queries)
-            await asked()  # type: ignore[misc]
+            await asked()
             self.done.append((id(group), began, time.monotonic(), queries))
 
         group.poll = timed  # type: ignore[method-assign]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def api(place: Place) -> Iterator[Backend]:
     cluster.run(["kubectl", "delete", "namespace", NAMESPACE, "--wait=false"])
 
 
-def dry_run(cluster: Any, manifest: Any, *more: str) -> Any:
+def dry_run(
+    cluster: Backend, manifest: Mapping[str, Any], *more: str
+) -> subprocess.CompletedProcess[str]:
     """Let the API server look at a manifest without storing it."""
     return cluster.run(
         ["kubectl", "create", "-n", NAMESPACE, "--dry-run=server", *more, "-f", "-"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -80,9 +80,10 @@ class TestKubeApi(KubeContract):
             return name == "mine"
 
         watch = kube.watch(SERVICE, namespace, since=since, wanted=wanted)
+        assert isinstance(watch, AsyncGenerator)
         async with asyncio.timeout(20):
             event = await anext(watch)
-        await watch.aclose()  # type: ignore[attr-defined]
+        await watch.aclose()
         assert event.body["metadata"]["name"] == "mine"
         assert asked == ["other", "mine"]
 

@@ -29,6 +29,7 @@ from leadsman.adapters.prometheus import Bounds, Prometheus
 from leadsman.core.spec import GuardSpec
 from leadsman.guards.judges import Threshold, judge
 from leadsman.guards.verdict import Verdict
+from leadsman.ports import Answer
 from leadsman.runtime.sampler import Sampler
 from tests.contract.test_evaluator_contract import EvaluatorContract
 from tests.contract.test_metrics_contract import MetricsContract
@@ -169,11 +170,11 @@ class App:
         self._proxy = pod_proxy(cluster.kubeconfig)
         self.pods = {arm: self._pods(arm) for arm in ("stable", "canary")}
 
-    def kubectl(self, *argv: str, **more: Any) -> str:
+    def kubectl(self, *argv: str, stdin: str | None = None) -> str:
         """Run kubectl and return what it printed."""
-        answer = self.cluster.run(["kubectl", "-n", NAMESPACE, *argv], **more)
+        answer = self.cluster.run(["kubectl", "-n", NAMESPACE, *argv], stdin=stdin)
         assert answer.returncode == 0, answer.stderr
-        return str(answer.stdout)
+        return answer.stdout
 
     def arms(self) -> Arms:
         """The arms as the sampler wants them."""
@@ -184,7 +185,7 @@ class App:
             stable=ArmNames(services=("shop-stable",), pods=tuple(self.pods["stable"])),
         )
 
-    def behave(self, **parameters: Any) -> None:
+    def behave(self, **parameters: float) -> None:
         """Tell all canary pods how to behave from now on."""
         canary = list(self.pods["canary"].values())
         took = self._proxy.post(canary, "admin", parameters)
@@ -224,7 +225,7 @@ async def sampling(app: App) -> AsyncIterator[tuple[Sampler, list[float], list[f
     queries: list[float] = []
     ask = source.range
 
-    async def counted(selector: str, seconds: float) -> Any:
+    async def counted(selector: str, seconds: float) -> Answer:
         queries.append(time.monotonic())
         return await ask(selector, seconds)
 

@@ -142,7 +142,7 @@ class Api:
         url: str,
         *,
         params: Mapping[str, Any] | None = None,
-        body: Any = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         content_type: str = "application/json",
     ) -> Body:
         """One request; raises ApiError when the server refuses it."""

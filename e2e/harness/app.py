@@ -21,7 +21,7 @@ from e2e.cluster.errors import BedError
 from e2e.cluster.load import GATEWAY, Load
 from e2e.harness import objects
 from e2e.harness.api import Api, ApiError, Body
-from e2e.harness.history import History
+from e2e.harness.history import History, T
 from e2e.harness.installation import Installation
 from e2e.harness.pods import pod_proxy
 from e2e.harness.reading import ROUTES, canary_weight, condition, version_of
@@ -322,7 +322,7 @@ class App:
 
     # --- waiting ----------------------------------------------------------------------------
 
-    def wait(self, what: str, met: Callable[[], Any], seconds: float = 60.0) -> Any:
+    def wait(self, what: str, met: Callable[[], T | None], seconds: float = 60.0) -> T:
         """Waits for a state; raises NotMetError with the history."""
         value = self.history.wait(met, seconds)
         if not value:
@@ -359,7 +359,7 @@ class App:
                 return None
             return next((one for one in self.past(name) if one["number"] == number), None)
 
-        entry: dict[str, Any] = self.wait(f"attempt {number} ends: {outcome}", ended, seconds)
+        entry = self.wait(f"attempt {number} ends: {outcome}", ended, seconds)
         if entry["outcome"] != outcome:
             raise NotMetError(
                 f"attempt {number} ended as {entry['outcome']} ({entry.get('reason')}:"

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import httpx
 
@@ -19,6 +19,9 @@ from e2e.harness.api import Api, ApiError, Body, path
 from e2e.harness.reading import tell
 
 WATCHED = ("Rollout", "HTTPRoute", "GRPCRoute", "Service", "Deployment", "ReplicaSet", "Pod")
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class History:
         with self.changed:
             return [c for c in self.changes if c.kind == kind and (not name or c.name == name)]
 
-    def wait(self, met: Callable[[], Any], seconds: float) -> Any:
+    def wait(self, met: Callable[[], T], seconds: float) -> T | None:
         """Waits until `met()` is true and returns its value; None when time is over.
 
         It is asked after every change and four times a second.

@@ -27,7 +27,9 @@ CALLS = "/calls"
 SHOWN = re.compile(r"(\d+) of the canary's (\d+) requests failed in all")
 
 
-def begin(app: App, errors: float, terms: Any = None, *, hold: str = "10s", **more: Any) -> None:
+def begin(
+    app: App, errors: float, terms: Body | None = None, *, hold: str = "10s", **more: Any
+) -> None:
     """An application of which a share of all requests fails, under a sequential contract."""
     app.install(env={"ERROR_RATE": errors})
     app.govern(
