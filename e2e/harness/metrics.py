@@ -1,7 +1,7 @@
 """A Prometheus of one test's own, as a team may have it: stopping it disturbs nobody else.
 
-It is the monitoring manifest of the bed under another name, and it scrapes the test's namespace and
-the gateway's. The MetricsSource for it has the namespace's name, because sources have none.
+It is the monitoring manifest of the bed in another namespace, and it scrapes the test's namespace
+and the gateway's. The MetricsSource for it has its namespace's name, because sources have none.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ SERVES_WITHIN = 60.0
 
 
 class OwnPrometheus:
-    """The Prometheus in `namespace`, and the MetricsSource that names it."""
+    """The Prometheus for what runs in namespace `watched`, and the MetricsSource that names it."""
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, watched: str) -> None:
         self._api = api
-        self._namespace = namespace
-        self.source = namespace
+        self._watched = watched
+        self._namespace = f"{watched}-metrics"
+        self.source = self._namespace
         bodies = [body for body in yaml.safe_load_all(MANIFEST.read_text()) if body]
-        self._role = f"{namespace}-prometheus"
         self._bodies = {body["kind"]: body for body in bodies}
 
     def install(self) -> None:
-        """Returns when it answers; `remove` takes away what is not in the namespace."""
+        """Returns when it answers."""
         bodies = self._bodies
+        bodies["Namespace"]["metadata"]["name"] = self._namespace
+        self._api.apply(bodies["Namespace"], force=True)
         binding = bodies["ClusterRoleBinding"]
-        binding["metadata"]["name"] = self._role
+        binding["metadata"]["name"] = self._namespace
         binding["subjects"][0]["namespace"] = self._namespace
         self._api.apply(binding, force=True)
         settings = yaml.safe_load(bodies["ConfigMap"]["data"]["prometheus.yml"])
         pods = next(job for job in settings["scrape_configs"] if job["job_name"] == "pods")
-        names = {"names": [self._namespace, "gateway"]}
+        names = {"names": [self._watched, "gateway"]}
         pods["kubernetes_sd_configs"] = [{"role": "pod", "namespaces": names}]
         bodies["ConfigMap"]["data"]["prometheus.yml"] = yaml.safe_dump(settings)
         ports = [{"name": "web", "port": 9090, "targetPort": "web"}]
@@ -58,9 +60,10 @@ class OwnPrometheus:
         self._until(1)
 
     def remove(self) -> None:
-        """Removes the binding and the source; the namespace takes the rest with it."""
+        """Takes it away."""
         self._api.delete("MetricsSource", self.source)
-        self._api.delete("ClusterRoleBinding", self._role)
+        self._api.delete("ClusterRoleBinding", self._namespace)
+        self._api.delete("Namespace", self._namespace)
 
     def judging(self, contract: Body) -> Body:
         """A contract's spec whose guards ask this Prometheus."""
