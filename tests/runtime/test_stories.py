@@ -12,13 +12,15 @@ from leadsman.ports import (
     CONTROLLERREVISION,
     DEPLOYMENT,
     HTTPROUTE,
+    MUTATINGPOLICY,
+    MUTATINGPOLICYBINDING,
     POD,
     REPLICASET,
     ROLLOUT,
     SERVICE,
     Ref,
 )
-from tests.runtime.worlds import NS, ROUTE, TARGET, World, adopted, deployment, route
+from tests.runtime.worlds import NS, ROUTE, TARGET, World, adopted, deployment, plan, route
 
 LRO = Ref(ROLLOUT, NS, "shop")
 
@@ -117,6 +119,20 @@ async def test_a_refused_version_is_not_tried_again_but_a_third_one_is() -> None
     world.kube.user_apply(deployment("v3"))
     assert await world.run(120, lambda: world.ready == "Promoted")
     assert images(world) == {"shop:v3"}
+
+
+async def test_the_end_of_a_rollback_asks_for_no_policy() -> None:
+    world = await adopted(plan=plan((20, "10m"), (100, "10s")))
+    world.kube.user_apply(deployment("v2"))
+    await at(world, 20)
+    await world.run(150, step=5)
+    world.sampler.bad = 0.4
+    asked = len(world.kube.requests)
+    assert await world.run(60, lambda: world.ready == "RolledBack")
+    await world.run(30)
+    kinds = {one.kind for one in world.kube.requests[asked:]}
+    assert kinds
+    assert kinds.isdisjoint({MUTATINGPOLICY, MUTATINGPOLICYBINDING})
 
 
 async def test_a_refused_version_stays_held_when_somebody_resumes_it() -> None:

@@ -30,6 +30,9 @@ from leadsman.runtime.sight import Sight
 from leadsman.runtime.store import OwnStore
 from leadsman.runtime.termsbook import TermsBook
 
+CALM = 60.0
+"""Seconds after an attempt in which nobody asks for the policies again: an end costs no request."""
+
 
 class Sampling(Protocol):
     """What the observer needs of the sampler."""
@@ -74,6 +77,7 @@ class Observer:
         self._store = store
         self._reader = reader
         self._sampler = sampler
+        self._clock = clock
         self._policies = Policies(kube, clock)
         self._autoscalers = Autoscalers(kube, clock, reader.lookouts)
         self._looker = Looker(kube, clock, reader)
@@ -187,8 +191,12 @@ class Observer:
     async def _attempt(self, key: Key, status: Status, sight: Sight) -> Sight:
         """Add what is seen during an attempt only: terms, evidence, whether it is frozen."""
         attempt = status.attempt
-        # Not during a hold, which costs no request; before an attempt and at its hand-over.
-        fresh = attempt is None or attempt.direction.name is Heading.HANDING_OVER
+        # Not during a hold, nor after a rollback; before an attempt and at its hand-over.
+        if attempt is None:
+            ended = status.history[-1].ended_at if status.history else 0.0
+            fresh = self._clock.now() - ended >= CALM
+        else:
+            fresh = attempt.direction.name is Heading.HANDING_OVER
         seen = await self._with_policies(sight.seen, fresh=fresh)
         if attempt is None:
             self._sampler.unsubscribe(key)

@@ -1,6 +1,6 @@
 """The two admission policies: whether they are installed, and whether the freeze is in force.
 
-Installed is asked for at the first pass and then once a minute while attempts run. In force is
+Installed is asked for at the first pass, before attempts and at hand-overs. In force is
 asked by a dry run: a scale that a freezing policy puts back shows it, and nothing is stored.
 """
 
