@@ -33,13 +33,14 @@ from leadsman.core.spec import (
     Stage,
     Terms,
 )
-from leadsman.core.status import GuardStatus, Heading, Refused, Stable
+from leadsman.core.status import GuardStatus, Heading, Refused, Stable, Status
 from leadsman.guards.judges import Unsupported
 
 from .worlds import (
     CONTRACT,
     GUARD,
     NOW,
+    ORIGINAL,
     PLAN,
     TERMS,
     arms,
@@ -169,6 +170,31 @@ def test_another_problem_is_told_too_and_so_is_the_same_one_when_it_comes_again(
     assert not mended.actions
     again = world.but(status=mended.status).decide()
     assert [one.reason for one in again.actions] == ["RuleShared"]
+
+
+def test_a_problem_that_is_there_at_adoption_is_told_with_it():
+    world = at_rest(problems=(SHARED,)).but(status=Status())
+    told = [one.reason for one in world.decide().actions if isinstance(one, Emit)]
+    assert told == ["Adopted", "RuleShared"]
+
+
+def test_weights_of_the_users_own_rule_go_to_stable_before_an_arm_is_narrowed():
+    wide = tuple(replace(one, revision="") for one in arms())
+    own = {
+        "arms": wide,
+        "sets": (stable_set(),),
+        "weight": 0,
+        "max_weight": 0,
+        "routed_at": None,
+        "commanded_at": None,
+        "measuring_since": None,
+    }
+    world = middle(**own, rules=(rule(10, permanent=True, ours=False, generation=1),))
+    world = world.but(original=(replace(ORIGINAL, generation=1),))
+    assert world.decide().actions == (SetWeights(0, lowering=True),)
+    written = rule(0, permanent=True, generation=2)
+    assert world.but(rules=(written,), now=world.status.attempt.started_at).decide().actions == ()
+    assert kinds(world.but(rules=(written,)).decide()) == ["SetArm", "SetArm"]
 
 
 def test_a_refused_revision_is_no_problem_that_is_told_again():

@@ -214,6 +214,59 @@ async def test_deleting_the_rollout_leaves_a_way_in(mode: str, during: bool) -> 
         assert traffic.lost == 0
 
 
+def weighed(stable: int | None, canary: int | None) -> Body:
+    """A rule that names both arms, with these weights or without any."""
+    body = arms_route()
+    for backend, weight in zip(
+        body["spec"]["rules"][0]["backendRefs"], (stable, canary), strict=True
+    ):
+        del backend["weight"]
+        if weight is not None:
+            backend["weight"] = weight
+    return body
+
+
+def lost(world: World) -> float:
+    return world.kube.gateway.traffic(Ref(HTTPROUTE, NS, "shop")).lost
+
+
+@pytest.mark.parametrize("weights", [(None, None), (90, 10), (0, 5)])
+@pytest.mark.parametrize("bad", [0.0, 0.4])
+async def test_weights_of_the_users_own_are_no_traffic_of_a_canary(
+    weights: tuple[int | None, int | None], bad: float
+) -> None:
+    world = World()
+    for body in (deployment(), service(), source(), weighed(*weights)):
+        world.kube.user_apply(body)
+    world.kube.advance(5)
+    world.kube.user_create(rollout(serviceRefs=[{"name": "shop"}]))
+    assert await world.run(20, lambda: world.ready == "Stable")
+    # Before the arms were there nobody was served; what counts is from here on.
+    world.kube.advance(5)
+    before = lost(world)
+    world.sampler.bad = bad
+    world.kube.user_apply(deployment("v2"))
+    assert await world.run(150, ended(world))
+    assert [one.outcome for one in world.status.history] == ["RolledBack" if bad else "Promoted"]
+    assert not bad or world.status.history[-1].reason.startswith("GuardFailed")
+    await world.run(10)
+    assert world.weights() == {"shop-stable": 100, "shop-canary": 0}
+    assert lost(world) == before
+
+
+async def test_weights_edited_at_rest_do_not_keep_a_hand_over_from_its_end() -> None:
+    world = await world_of("weights_only")
+    world.kube.user_apply(weighed(90, 10))
+    await world.run(5)
+    for number, version in enumerate(("v2", "v1"), start=1):
+        world.kube.user_apply(deployment(version))
+        assert await world.run(150, lambda n=number: len(world.status.history) == n)
+        assert world.status.history[-1].outcome == "Promoted"
+        world.kube.user_apply(weighed(80, 20))
+        await world.run(5)
+    assert lost(world) == 0
+
+
 async def test_a_rollout_made_anew_takes_the_arms_up_again() -> None:
     world = await world_of("weights_only")
     world.kube.user_delete(Ref(ROLLOUT, NS, "shop"))

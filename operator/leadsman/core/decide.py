@@ -71,6 +71,7 @@ CHAIN: tuple[tuple[Policy, set[Phase]], ...] = (
     (adopting.rest_arms, REST),
     (opening.begin, REST),
     (opening.terms_recorded, FORWARD),
+    (opening.weights_first, SHIFTING),
     (opening.put_arms, FORWARD),
     (opening.route_on_stable, SHIFTING),
     (opening.pin, FORWARD),
@@ -121,14 +122,14 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
         persist = max(decision.persist, Persist.LAZY)
         if told.attempt is None and _turned(status, told):
             persist = max(persist, Persist.SOON if status.conditions else Persist.NOW)
-        if said.why.policy in PROBLEMS and _stalled(told) != _stalled(status):
+        if said.why.policy in PROBLEMS and _stalled(told) not in ("", _stalled(status)):
             actions = (*actions, Emit(said.why.reason, said.why.message, warning=True))
     if told is decision.status and persist is decision.persist and actions is decision.actions:
         return decision
     return Decision(told, actions, decision.wake_at, decision.why, persist, decision.urgency)
 
 
-PROBLEMS = frozenset({"blocked", "conflicted"})
+PROBLEMS = frozenset({"blocked", "conflicted", "adopt"})
 """The policies that say what only somebody else can mend: an event tells it when it begins."""
 
 

@@ -154,7 +154,8 @@ class Rule:
 
     `stable` and `canary` are the weights in ARMS form (0 in others). `ours`: the last writer of
     the rules was this operator. `accepted` is the gateway's word for the present generation.
-    `permanent`: the user's own rule names the arms (weights only), it has no rest form.
+    `permanent`: the user's own rule names the arms (weights only), it has no rest form. `backends`
+    is what stands there as JSON, a permanent rule's with nothing on the canary's arm.
     """
 
     kind: str

@@ -64,8 +64,20 @@ def test_the_form_of_a_rule(
 ) -> None:
     (found,) = read_rules(route(rule(backends)), "HTTPRoute", ARMS).rules
     assert (found.form, found.stable, found.canary) == (form, stable, canary)
-    assert json.loads(found.backends) == backends
     assert found.permanent == (form is Form.ARMS)
+    if not canary:
+        assert json.loads(found.backends) == backends
+
+
+@pytest.mark.parametrize("weights", [({"weight": 90}, {"weight": 10}), ({}, {})])
+def test_a_rule_that_names_the_arms_rests_with_nothing_on_the_canarys(
+    weights: tuple[dict[str, int], dict[str, int]],
+) -> None:
+    stable, canary = ({**one, **two} for one, two in zip(SPLIT, weights, strict=True))
+    for backends in ([stable, canary], [canary, stable]):
+        (found,) = read_rules(route(rule(backends)), "HTTPRoute", ARMS).rules
+        rest = {one["name"]: one.pop("weight") for one in json.loads(found.backends)}
+        assert rest == {"shop-stable": 100, "shop-canary": 0}
 
 
 REFUSED = [

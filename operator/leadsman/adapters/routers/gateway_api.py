@@ -203,7 +203,10 @@ def _unattempted(
                     " not be remembered",
                 )
             ]
-        found.append(_rule(route, kind, index, service, form, permanent=form[0] is Form.ARMS))
+        is_permanent = form[0] is Form.ARMS
+        found.append(
+            _rule(route, kind, index, service, arms[service], form, permanent=is_permanent)
+        )
     return found, []
 
 
@@ -228,6 +231,7 @@ def _remembered(route: Body, kind: str, arms: Arms, originals: Sequence[Original
                 kind,
                 index,
                 original.service,
+                names,
                 form or (Form.OTHER, 0, 0),
                 permanent=permanent(original, names, namespace),
             )
@@ -240,12 +244,16 @@ def _rule(
     kind: str,
     index: int,
     service: str,
+    arms: ArmNames,
     form: tuple[Form, int, int],
     *,
     permanent: bool,
 ) -> Rule:
     metadata = route["metadata"]
     raw = rules_of(route)[index]
+    backends = backends_of(raw)
+    if permanent and form[0] is Form.ARMS:
+        backends = _at_rest(backends, arms)
     writer = last_writer(route, "spec", "rules")
     why_not = not_accepted(route)
     return Rule(
@@ -261,11 +269,22 @@ def _rule(
         writer=writer,
         accepted=not why_not,
         why_not=why_not,
-        backends=canonical(backends_of(raw)),
+        backends=canonical(backends),
         resource_version=str(metadata.get("resourceVersion", "")),
         permanent=permanent,
         generation=int(metadata.get("generation") or 0),
     )
+
+
+def _at_rest(backends: Sequence[dict[str, Any]], arms: ArmNames) -> list[dict[str, Any]]:
+    """The backends of a rule that names the arms for good: at rest nothing is on the canary's.
+
+    A rule that was written with something on it, or without weights (then both are 1), gets these.
+    """
+    share = {arms.stable: 100, arms.canary: 0}
+    if any(one.get("name") == arms.canary and weight_of(one) == 0 for one in backends):
+        return list(backends)
+    return [{**one, "weight": share[str(one.get("name"))]} for one in backends]
 
 
 def not_accepted(route: Mapping[str, Any]) -> str:

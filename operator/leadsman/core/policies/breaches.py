@@ -102,8 +102,14 @@ def canary_crashed(view: View) -> Breach | None:
 
 
 def canary_vanished(view: View) -> Breach | None:
-    """Somebody deleted the canary's ReplicaSet while it had traffic."""
-    if view.top == 0 or view.seen.unread or view.canary_set is not None:
+    """Somebody deleted the canary's ReplicaSet while it had traffic.
+
+    Before the route was on the stable arm there is none yet: a weight is the user's own then.
+    """
+    attempt = view.attempt
+    if attempt is None or attempt.routed_at is None or view.top == 0:
+        return None
+    if view.seen.unread or view.canary_set is not None:
         return None
     return Breach("CanaryVanished", "the canary's ReplicaSet was deleted by somebody else")
 

@@ -151,6 +151,33 @@ def terms_recorded(view: View) -> Decision | None:
     )
 
 
+def weights_first(view: View) -> Decision | None:
+    """Weights only: nothing on the canary's arm, and the gateway knows it, before it is narrowed.
+
+    Until then both arms lead to all pods, so that a rule may have been written with any weights, or
+    with none. Narrowed under a weight, the arm would lead nowhere.
+    """
+    attempt = view.attempt
+    if not view.forward or attempt is None or attempt.routed_at is not None:
+        return None
+    rules = [rule for rule in view.seen.rules if rule.permanent]
+    if not rules or all(arm.revision for arm in view.seen.arms):
+        return None
+    if any(rule.canary > 0 for rule in rules):
+        return view.act(
+            "begin",
+            "Progressing",
+            "nothing is on the canary's arm before it is narrowed",
+            SetWeights(0, lowering=True),
+        )
+    known = attempt.started_at + lead(view)
+    stored = {one.generation for one in attempt.original}
+    written = any(rule.generation not in stored for rule in rules)
+    if written and view.now < known and not _serving(view):
+        return view.wait("begin", "Progressing", "the gateway learns of the weights", until=known)
+    return None
+
+
 def put_arms(view: View) -> Decision | None:
     """Both arms of every Service, the stable one first."""
     attempt, stable = view.attempt, view.status.stable
