@@ -175,3 +175,24 @@ def test_a_promotion_and_a_rollback(app: App, mode: Mode):
         assert traffic.inside is not None
         assert traffic.inside.failed == 0, traffic.told()
     mode.check(app)
+
+
+def test_weights_only_with_a_rule_that_was_written_without_weights(app: App):
+    """Both arms get the same then, until the first release: that is no traffic of a canary."""
+    plain = [backend(f"{NAME}-stable"), backend(f"{NAME}-canary")]
+    app.arms_stay = True
+    app.install(routes=[route(app.host, rule(*plain))], serving=False)
+    app.govern(plan=plan(25, 100), services=[NAME])
+    app.wait("the gateway answers", app.served)
+    with app.users() as traffic:
+        app.release("v2")
+        app.finished("Promoted")
+        app.remember()
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert len(app.past()) == 1
+    backends = app.api.list("HTTPRoute", app.namespace)[0]["spec"]["rules"][0]["backendRefs"]
+    assert {one["name"]: one["weight"] for one in backends} == {
+        f"{NAME}-stable": 100,
+        f"{NAME}-canary": 0,
+    }

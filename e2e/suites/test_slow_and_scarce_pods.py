@@ -67,6 +67,22 @@ def test_a_quota_that_forbids_the_canarys_pods_holds_the_release_and_touches_nob
     oracles.callers_inside_saw_only_stable(app, traffic, "v2")
 
 
+def test_a_quota_that_stays_until_the_deadline_rolls_back_and_is_named(app: App):
+    app.install()
+    app.govern(plan=plan(*STAGES, hold="2s", deadline="15s"))
+    kept = {pod["metadata"]["uid"] for pod in app.pods("v1")}
+    with app.users() as traffic:
+        quota(app, len(app.api.list("Pod", app.namespace)))
+        app.release("v2")
+        entry = app.finished("RolledBack")
+        app.rest(held=True)
+    oracles.nobody_lost(traffic)
+    assert entry["reason"] == "DeadlineExceeded"
+    assert "exceeded quota: pods" in app.status()["refused"]["message"]
+    assert traffic.routed.reached("v2") == 0
+    assert {pod["metadata"]["uid"] for pod in app.pods("v1")} == kept
+
+
 def test_min_ready_seconds_of_the_deployment_count_for_the_canary(app: App):
     app.install()
     body = {"spec": {"minReadySeconds": STEADY}}
