@@ -93,9 +93,10 @@ def test_min_ready_seconds_of_the_deployment_count_for_the_canary(app: App):
         app.release("v2")
         first = app.at_weight(25)
         name = canary_set(app)
-        assert available(app, name) >= 1
+        # Routes and sets are followed by two watches: one may be some milliseconds behind.
+        app.wait("its pod is available", lambda: available(app, name) >= 1, 1)
         full = app.at_weight(100)
-        assert asked(app, name) == available(app, name) == 4
+        app.wait("all are", lambda: asked(app, name) == available(app, name) == 4, 1)
         app.finished("Promoted")
         app.rest()
     oracles.nobody_lost(traffic)
