@@ -168,7 +168,8 @@ def test_the_interval_from_nodes_is_that_of_the_whole_likelihood(counts):
     prior = [math.exp(-(math.log(r) ** 2) / 2) for r in grid]
     top = max(logs)
     mean = math.fsum(p * math.exp(v - top) for p, v in zip(prior, logs, strict=True)) / sum(prior)
-    inside = [r for r, v in zip(grid, logs, strict=True) if mean * math.exp(top - v) < 20]
+    edge = math.log(mean) + top - math.log(20)  # as logarithms: hundreds of them are no float
+    inside = [r for r, v in zip(grid, logs, strict=True) if v > edge]
     low, high = band.interval(fed(blocks))
     assert low in (0.0, pytest.approx(inside[0]))
     assert high in (math.inf, pytest.approx(inside[-1]))
