@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from typing import cast
 
 from leadsman.adapters.kube import KubeApi
-from leadsman.ports import Clock, Kind, MetricsSource, WatchEvent
-from leadsman.runtime.following import Wanted
+from leadsman.ports import Clock, Kind, MetricsSource
 from leadsman.runtime.sampler import Sampler
 from leadsman.runtime.scheduler import Key, Scheduler, Wake
 from leadsman.runtime.settings import Settings
@@ -31,39 +30,7 @@ TICK = 0.02
 
 
 class Cluster(FakeKube):
-    """FakeKube with what the operator asks of its own client beyond the Kube port."""
-
-    async def latest(self, kind: Kind, namespace: str = "") -> str:
-        """The resourceVersion to watch from."""
-        del kind, namespace
-        return str(self.cluster.store.revision)
-
-    async def versions(self, kind: Kind, namespace: str = "") -> Mapping[Key, str]:
-        """The resourceVersion of every object."""
-        return {
-            (one["metadata"].get("namespace", ""), one["metadata"]["name"]): str(
-                one["metadata"]["resourceVersion"]
-            )
-            for one in self.peek_all(kind, namespace)
-        }
-
-    async def watch(
-        self,
-        kind: Kind,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-        since: str,
-        wanted: Wanted | None = None,
-    ) -> AsyncIterator[WatchEvent]:
-        """Stream events, of wanted objects only where that is said."""
-        events = super().watch(kind, namespace, labels=labels, fields=fields, since=since)
-        async for event in events:
-            about = event.body["metadata"]
-            name = (str(about.get("namespace", "")), str(about.get("name", "")))
-            if wanted is None or event.type == "BOOKMARK" or wanted(*name):
-                yield event
+    """FakeKube in real time."""
 
     async def keep_time(self) -> None:
         """Let the cluster's clock follow the machine's for ever."""

@@ -52,6 +52,11 @@ def available(app: App, name: str) -> int:
     return int(body.get("status", {}).get("availableReplicas", 0))
 
 
+def follows(app: App, name: str, replicas: int) -> bool:
+    """A ReplicaSet is asked for so many pods and all of them are available."""
+    return asked(app, name) == available(app, name) == replicas
+
+
 def fewest_asked(app: App, name: str, since: float, until: float = math.inf) -> int:
     """The fewest replicas for which a ReplicaSet was asked between two moments (Unix seconds)."""
     before, within = [0], []

@@ -11,7 +11,15 @@ from e2e.harness import oracles
 from e2e.harness.app import App
 from e2e.harness.objects import HOLD, NAME, plan
 from e2e.harness.reading import ready_pods
-from e2e.harness.strength import asked, available, canary_set, fewest_ready, lowered, stable_set
+from e2e.harness.strength import (
+    asked,
+    available,
+    canary_set,
+    fewest_ready,
+    follows,
+    lowered,
+    stable_set,
+)
 
 STAGES = (25, 50, 100)
 FOUR = (5, 25, 50, 100)
@@ -55,11 +63,6 @@ TURNS: tuple[tuple[Scale, int], ...] = (
 """Both directions, by a person and by an autoscaler."""
 
 
-def follows(app: App, name: str, replicas: int) -> bool:
-    """A ReplicaSet is asked for so many pods and all of them are available."""
-    return asked(app, name) == available(app, name) == replicas
-
-
 def side_by_side(scenario: Callable[[App, int], None], teams: dict[int, App]) -> None:
     """One scenario for several teams at once, each with the number that is its own."""
     with ThreadPoolExecutor(len(teams)) as threads:
@@ -78,7 +81,7 @@ def followed(app: App, weight: int, replicas: int) -> None:
     def met() -> bool:
         stable, canary = stable_set(app), canary_set(app)
         return (
-            asked(app, stable) == available(app, stable) == replicas
+            follows(app, stable, replicas)
             and needed <= (asked(app, canary) or 0) <= replicas
             and available(app, canary) >= needed
         )

@@ -9,7 +9,7 @@ from e2e.harness.api import Body
 from e2e.harness.app import App
 from e2e.harness.objects import NAME, plan
 from e2e.harness.reading import condition, pod_ready
-from e2e.harness.strength import asked, available, canary_set
+from e2e.harness.strength import available, canary_set, follows
 
 STAGES = (50, 100)
 STEADY = 3
@@ -96,7 +96,7 @@ def test_min_ready_seconds_of_the_deployment_count_for_the_canary(app: App):
         # Routes and sets are followed by two watches: one may be some milliseconds behind.
         app.wait("its pod is available", lambda: available(app, name) >= 1, 1)
         full = app.at_weight(100)
-        app.wait("all are", lambda: asked(app, name) == available(app, name) == 4, 1)
+        app.wait("all are", lambda: follows(app, name, 4), 1)
         app.finished("Promoted")
         app.rest()
     oracles.nobody_lost(traffic)

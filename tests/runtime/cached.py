@@ -29,16 +29,11 @@ class Api:
 
     async def latest(self, kind: Kind, namespace: str = "") -> str:
         self.asked.append(f"latest {kind.plural}")
-        return str(self.kube.cluster.store.revision)
+        return await self.kube.latest(kind, namespace)
 
     async def versions(self, kind: Kind, namespace: str = "") -> Mapping[Key, str]:
         self.asked.append(f"versions {kind.plural}")
-        return {
-            (one["metadata"]["namespace"], one["metadata"]["name"]): one["metadata"][
-                "resourceVersion"
-            ]
-            for one in self.kube.cluster.store.all(kind, "")
-        }
+        return await self.kube.versions(kind, namespace)
 
     async def watch(
         self,
@@ -48,13 +43,10 @@ class Api:
         since: str,
         wanted: Callable[[str, str], bool] | None = None,
     ) -> AsyncIterator[WatchEvent]:
-        async for event in self.kube.watch(kind, namespace, since=since):
+        async for event in self.kube.watch(kind, namespace, since=since, wanted=wanted):
             if self.lost:
                 raise self.lost.pop()
-            about = event.body["metadata"]
-            name = (about.get("namespace", ""), about.get("name", ""))
-            if event.type == "BOOKMARK" or wanted is None or wanted(*name):
-                yield event
+            yield event
 
 
 class CachedOperator:

@@ -112,15 +112,22 @@ def interval(
 
 def detectable(settings: AbsoluteSettings, total: float) -> float | None:
     """Return the smallest share of so many events that would show harm; None if not even all."""
-    below, shown = int(settings.limit * total), int(total)
-    if shown < 1 or log_evidence(settings, total, shown) < settings.bar:
+    return smallest_share(
+        lambda bad: log_evidence(settings, total, bad) >= settings.bar, settings.limit, total
+    )
+
+
+def smallest_share(shows: Callable[[int], bool], above: float, total: float) -> float | None:
+    """Return the smallest share above `above` of so many events that shows something, or None.
+
+    `shows` is asked with whole numbers of events, and stays true once it is.
+    """
+    below, shown = int(above * total), int(total)
+    if shown < 1 or not shows(shown):
         return None
     while shown - below > 1:
         middle = (below + shown) // 2
-        if log_evidence(settings, total, middle) < settings.bar:
-            below = middle
-        else:
-            shown = middle
+        below, shown = (below, middle) if shows(middle) else (middle, shown)
     return shown / total
 
 

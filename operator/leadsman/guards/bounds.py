@@ -164,7 +164,7 @@ def figures(spec: Spec, place: Place, memory: Memory) -> Figures:
             estimate=difference.estimate(state),
             low=_finite(low),
             high=_finite(high),
-            information=1.0 if radius <= spec.margin else (spec.margin / radius) ** 2,
+            information=gauges.part(spec.margin, radius),
             detectable=_finite(spec.margin + radius),
             blocks=memory.blocks,
             requests=requests,

@@ -174,17 +174,12 @@ def information(settings: MeanSettings, state: MeanState, worst: float) -> float
 
     The radius shrinks with the root of their number. 1 is enough, and never before 20 blocks.
     """
-    if state.pairs < LEAST:
-        few = state.pairs / LEAST
-        return min(few, _gathered(settings, state, worst))
-    return _gathered(settings, state, worst)
+    return min(state.pairs / LEAST, part(worst - settings.margin, t_radius(state, settings.alpha)))
 
 
-def _gathered(settings: MeanSettings, state: MeanState, worst: float) -> float:
-    radius, room = t_radius(state, settings.alpha), worst - settings.margin
-    if radius <= room:
-        return 1.0
-    return (max(room, 0.0) / radius) ** 2
+def part(room: float, radius: float) -> float:
+    """Return the part (0..1) of the blocks with which a radius fits into the room for it."""
+    return 1.0 if radius <= room else (max(room, 0.0) / radius) ** 2
 
 
 def log_evidence(settings: MeanSettings, state: MeanState) -> float:

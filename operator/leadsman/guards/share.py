@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import exp, isfinite, lgamma, log, log1p
 from typing import NamedTuple
 
+from leadsman.guards.absolute import smallest_share
 from leadsman.guards.packing import pack, unpack
 
 KIND = "s1"
@@ -95,13 +96,9 @@ def detectable(settings: ShareSettings, state: ShareState) -> float | None:
             settings, state.past, state.stretch, state.weight, canary, state.total
         )
 
-    below, shown = int(state.weight * state.total), int(state.total)
-    if not 0 < state.weight < 1 or shown < 1 or shows(below) or not shows(shown):
+    if not 0 < state.weight < 1 or state.total < 1 or shows(int(state.weight * state.total)):
         return None
-    while shown - below > 1:
-        middle = (below + shown) // 2
-        below, shown = (below, middle) if shows(middle) else (middle, shown)
-    return shown / state.total
+    return smallest_share(shows, state.weight, state.total)
 
 
 def log_evidence_of_counts(

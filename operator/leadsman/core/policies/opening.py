@@ -170,12 +170,9 @@ def weights_first(view: View) -> Decision | None:
             "nothing is on the canary's arm before it is narrowed",
             SetWeights(0, lowering=True),
         )
-    known = attempt.started_at + lead(view)
     stored = {one.generation for one in attempt.original}
     written = any(rule.generation not in stored for rule in rules)
-    if written and view.now < known and not _serving(view):
-        return view.wait("begin", "Progressing", "the gateway learns of the weights", until=known)
-    return None
+    return _unheard(view, attempt, "weights") if written else None
 
 
 def put_arms(view: View) -> Decision | None:
@@ -212,10 +209,7 @@ def route_on_stable(view: View) -> Decision | None:
     if not view.all_on(0):
         if any(rule.form is Form.OTHER for rule in view.seen.rules):
             return view.wait("begin", "AmbiguousRule", "a rule no longer names the Service")
-        known = attempt.started_at + lead(view)
-        if view.now < known and not _serving(view):
-            return view.wait("begin", "Progressing", "the gateway learns of the arms", until=known)
-        return view.act(
+        return _unheard(view, attempt, "arms") or view.act(
             "begin",
             "Progressing",
             "the route goes to the stable arm",
@@ -233,9 +227,15 @@ def route_on_stable(view: View) -> Decision | None:
     )
 
 
-def _serving(view: View) -> bool:
-    """Nobody held the new version back, and it takes traffic: away from it without delay."""
-    return view.canary_set is not None and view.canary_set.ready > 0
+def _unheard(view: View, attempt: Attempt, what: str) -> Decision | None:
+    """Wait until the gateway has heard of what this attempt began with.
+
+    Not where nobody held the new version back and it takes traffic: away from it without delay.
+    """
+    known = attempt.started_at + lead(view)
+    if view.now >= known or (view.canary_set is not None and view.canary_set.ready > 0):
+        return None
+    return view.wait("begin", "Progressing", f"the gateway learns of the {what}", until=known)
 
 
 def pin(view: View) -> Decision | None:

@@ -40,7 +40,7 @@ from leadsman.testing.fake_kube.replicasets import ReplicaSets
 from leadsman.testing.fake_kube.store import Change
 from leadsman.testing.fake_kube.trees import clone, controller_of, copy_stored, dig
 from leadsman.testing.fake_kube.users import Users
-from leadsman.testing.fake_kube.watches import Watches, matcher
+from leadsman.testing.fake_kube.watches import Watches, key_of, matcher
 
 BUILT_IN = tuple(value for value in vars(ports).values() if isinstance(value, Kind))
 """Every Kind that the ports name; more are served after `FakeKube.serve`."""
@@ -144,12 +144,35 @@ class FakeKube(Users):
         return Listing(items, str(self.cluster.store.revision))
 
     async def watch(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "", since: str
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: str,
+        wanted: Callable[[str, str], bool] | None = None,
     ) -> AsyncIterator[WatchEvent]:
-        """Stream changes after `since`. Raises GoneError when they are no longer kept."""
+        """Stream changes after `since`, of wanted objects (namespace, name) where that is said.
+
+        Raises GoneError when they are no longer kept.
+        """
         self._enter("watch", Ref(kind, namespace, ""))
         async for event in self._watches.watch(kind, namespace, labels, fields, since):
-            yield event
+            if wanted is None or event.type == "BOOKMARK" or wanted(*key_of(event.body)):
+                yield event
+
+    async def latest(self, kind: Kind, namespace: str = "") -> str:
+        """The resourceVersion to watch from; neither counted as a request nor failed."""
+        del kind, namespace
+        return str(self.cluster.store.revision)
+
+    async def versions(self, kind: Kind, namespace: str = "") -> Mapping[tuple[str, str], str]:
+        """The resourceVersion of every object; neither counted as a request nor failed."""
+        return {
+            key_of(one): one["metadata"]["resourceVersion"]
+            for one in self.peek_all(kind, namespace)
+        }
 
     async def patch(
         self, ref: Ref, operations: JsonPatch, *, subresource: str = "", dry_run: bool = False

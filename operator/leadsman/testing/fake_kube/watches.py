@@ -41,6 +41,12 @@ def matcher(namespace: str, labels: str, fields: str) -> Callable[[Body], bool]:
     return match
 
 
+def key_of(obj: Body) -> tuple[str, str]:
+    """Namespace and name."""
+    about = obj["metadata"]
+    return about.get("namespace", ""), about.get("name", "")
+
+
 class Watches:
     """All open watches of a cluster."""
 
