@@ -7,6 +7,7 @@ right about a Rollout; `Available` stays True after a rollback, because users ar
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
@@ -20,6 +21,9 @@ from leadsman.guards.verdict import Verdict
 
 READY = frozenset({"Stable", "Promoted"})
 PROGRESS = frozenset({"Progressing", "Holding", "SampleRatioMismatch", "Superseded"})
+
+_SAID, _GENERATION = itemgetter(0, 1, 2, 3), itemgetter(5)
+"""Type, status, reason and message of a condition; its generation."""
 
 _NOT_RECONCILING = ("Reconciling", "False", "Settled", "")
 _NOT_STALLED = ("Stalled", "False", "None", "")
@@ -90,7 +94,7 @@ def _conditions(view: View, decision: Decision) -> tuple[Condition, ...]:
         wanted.append(_sound(view))
     old = view.status.conditions
     generation, now = view.spec.generation, view.now
-    if [one[:4] for one in old] == wanted and {one.generation for one in old} == {generation}:
+    if list(map(_SAID, old)) == wanted and set(map(_GENERATION, old)) == {generation}:
         return old
     before = {one.type: one for one in old}
     return tuple(

@@ -116,7 +116,7 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
         said = holding.blocked(view) or adopting.rest(view)
     told = describe_status(view, said)
     actions = decision.actions
-    if told == status:
+    if _same(told, status):
         persist = Persist.NEVER
     else:
         persist = max(decision.persist, Persist.LAZY)
@@ -127,6 +127,16 @@ def decide(spec: RolloutSpec, status: Status, seen: Observation, now: float) -> 
     if told is decision.status and persist is decision.persist and actions is decision.actions:
         return decision
     return Decision(told, actions, decision.wake_at, decision.why, persist, decision.urgency)
+
+
+def _same(told: Status, before: Status) -> bool:
+    """Nothing changed; looked for first where most of it does, in what the guards say."""
+    if told is before:
+        return True
+    new, old = told.attempt, before.attempt
+    if new is not None and old is not None and new.guards != old.guards:
+        return False
+    return told == before
 
 
 PROBLEMS = frozenset({"blocked", "conflicted", "adopt"})

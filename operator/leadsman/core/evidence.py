@@ -99,7 +99,7 @@ def weigh(
                 passing += 1
                 continue
             judged = judge_threshold(judging, canary, trigger.consecutive)
-            status = _status(spec, judged, old, now, reading, failing=False)
+            status = _status(spec, judged, old, now, reading, moved=old is not None)
         else:
             status = judge_guard(spec, reading, old, now, place)
             gathered = gathered or status.evidence is not None
@@ -211,15 +211,18 @@ def _status(
     now: float,
     reading: Reading,
     *,
-    failing: bool,
+    failing: bool = False,
+    moved: bool = False,
 ) -> GuardStatus:
+    """`failing`: it failed before; `moved`: if it passes, then with figures that are news."""
     verdict, reason = judged.verdict, judged.reason
     since, failing_since, blind, state = now, None, None, ""
     if before is not None:
         state = before.state
         if before.verdict == verdict and before.reason == reason:
             since = before.since
-            if verdict is not _FAIL and near(before, judged):
+            known = verdict is _FAIL or (moved and verdict is _PASS)
+            if not known and near(before, judged):
                 return before
     if verdict is _FAIL:
         failing_since = before.failing_since if before is not None else None

@@ -6,7 +6,7 @@ name of a module; a pass of the core names some thirty of these.
 
 from __future__ import annotations
 
-from leadsman.core.observation import Form, Owner, Role
+from leadsman.core.observation import Fault, Form, Owner, Role
 from leadsman.core.spec import HoldMode, InCluster
 from leadsman.core.status import Heading
 
@@ -18,4 +18,5 @@ ADVANCING, ROLLING_BACK, HANDING_OVER = (
 ARMS, AT_REST = Form.ARMS, Form.REST
 DEPLOYMENT, ROLLOUT = Owner.DEPLOYMENT, Owner.ROLLOUT
 STABLE, CANARY = Role.STABLE, Role.CANARY
+NO_FAULT = Fault.NONE
 PAUSED, SHARED = HoldMode.PAUSED, InCluster.SHARED

@@ -12,19 +12,20 @@ from leadsman.core.actions import Action
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision, Persist, Urgency, Why
 from leadsman.core.evidence import NO_EVIDENCE, START, Evidence, place, weigh
-from leadsman.core.members import ARMS, CANARY, HANDING_OVER, ROLLOUT
+from leadsman.core.members import ARMS, CANARY, HANDING_OVER, NO_FAULT, ROLLOUT
 from leadsman.core.observation import (
     OWN_FAULTS,
     Arm,
     Form,
     Observation,
+    Pod,
     ReplicaSet,
     Role,
     Target,
 )
 from leadsman.core.spec import Contract, Plan, RolloutSpec, Stage, Strategy
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
-from leadsman.guards.gathering import gathers
+from leadsman.guards.gathering import GATHERING
 
 T = TypeVar("T")
 
@@ -47,7 +48,9 @@ class once(Generic[T]):  # noqa: N801 (reads as a decorator, like property)
     def __get__(self, owner: object | None, kind: type) -> once[T] | T:
         if owner is None:
             return self
-        value = owner.__dict__[self.name] = self.work(owner)
+        value = self.work(owner)
+        # Not by way of `__dict__`: an object whose dictionary was once asked for is slower to read.
+        setattr(owner, self.name, value)
         return value
 
 
@@ -152,7 +155,8 @@ class View:
         """Canary replicas that `weight` percent of `replicas` needs, at least one."""
         if stage is not None and stage.replicas is not None and weight < 100:
             return max(1, stage.replicas)
-        replicas = self.counted(replicas)
+        if self.seen.autoscaler:
+            replicas = self.counted(replicas)
         return max(1, -(-weight * replicas // 100)) if replicas else 0
 
     def counted(self, replicas: int) -> int:
@@ -235,16 +239,22 @@ class View:
         return max(since, default=0.0)
 
     @once
-    def crashed(self) -> tuple[str, ...]:
-        """Canary pods that fell by the version's own fault."""
+    def troubled(self) -> list[Pod]:
+        """Canary pods that are not well, or were started again: mostly none."""
         attempt = self.attempt
         if attempt is None:
-            return ()
-        revision = attempt.revision
-        faults = OWN_FAULTS
-        return tuple(
-            [pod.name for pod in self.seen.pods if pod.fault in faults and pod.revision == revision]
-        )
+            return []
+        well, revision = NO_FAULT, attempt.revision
+        return [
+            pod
+            for pod in self.seen.pods
+            if (pod.restarted_at is not None or pod.fault is not well) and pod.revision == revision
+        ]
+
+    @once
+    def crashed(self) -> tuple[str, ...]:
+        """Canary pods that fell by the version's own fault."""
+        return tuple([pod.name for pod in self.troubled if pod.fault in OWN_FAULTS])
 
     @once
     def canary_pods_left(self) -> int:
@@ -272,10 +282,7 @@ class View:
     @once
     def gathers(self) -> bool:
         """A guard remembers evidence from pass to pass."""
-        for guard in self.contract.guards:  # noqa: SIM110 (a generator costs a microsecond)
-            if gathers(guard.judge):
-                return True
-        return False
+        return not {type(guard.judge) for guard in self.contract.guards}.isdisjoint(GATHERING)
 
     # --- answers ----------------------------------------------------------------------------
 

@@ -167,8 +167,8 @@ def own_write_found(view: View) -> Decision | None:
     attempt = view.attempt
     if attempt is None or view.released or view.heading not in _ONWARD or not view.armed:
         return None
-    lowered = [rule for rule in view.armed if rule.ours and rule.canary < attempt.weight]
-    if not lowered:
+    weight = attempt.weight
+    if not [rule for rule in view.armed if rule.canary < weight and rule.ours]:
         return None
     message = "the weight was lowered before a restart that came before the reason was recorded"
     return roll_back(view, Breach("Interrupted", message, event="RolledBack"))

@@ -21,13 +21,13 @@ def restarted(view: View) -> tuple[int, int]:
     (0, 0) where no more than half of them did: a single pod has reasons of its own.
     """
     attempt = view.attempt
-    if attempt is None or attempt.weight == 0:
+    if attempt is None or attempt.weight == 0 or not view.troubled:
         return 0, 0
     since = attempt.stage.entered_at
     again = 0
-    for pod in view.seen.pods:
+    for pod in view.troubled:
         at = pod.restarted_at
-        if at is not None and at >= since and pod.revision == attempt.revision:
+        if at is not None and at >= since:
             again += not pod.deleting
     if not again or 2 * again <= view.canary_pods_left:
         return 0, 0
