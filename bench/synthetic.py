@@ -59,11 +59,15 @@ def replica_set_of(number: int, arm: str) -> str:
     return f"app{number}-{_HASHES[arm]}"
 
 
+def backend_of(number: int, arm: str) -> str:
+    """An arm's name in Traefik's series."""
+    head = f"httproute-load-app{number}-gw-gateway-gateway-ep-web-0-9e39ccd620d0c6349293"
+    return f"{head}-svc-load-{service_of(number, arm)}-{ARMS.index(arm)}@kubernetesgateway"
+
+
 def _traefik(number: int) -> Iterator[str]:
-    for place, arm in enumerate(ARMS):
-        head = f"httproute-load-app{number}-gw-gateway-gateway-ep-web-0-9e39ccd620d0c6349293"
-        backend = f"{head}-svc-load-{service_of(number, arm)}-{place}@kubernetesgateway"
-        labels = f'service="{backend}",method="GET",protocol="http"'
+    for arm in ARMS:
+        labels = f'service="{backend_of(number, arm)}",method="GET",protocol="http"'
         bad = "@X" if (arm, number) == ("canary", FAILING) else "@B"
         yield f'traefik_service_requests_total{{{labels},code="200"}} @G'
         yield f'traefik_service_requests_total{{{labels},code="500"}} {bad}'

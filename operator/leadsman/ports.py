@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from leadsman.core.observation import Pod, ReplicaSet, Rule, Target
 from leadsman.core.spec import Problem
@@ -251,8 +251,7 @@ class Workload(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One raw sample: Unix time in seconds as Prometheus stored it, and the value."""
 
     time: float
@@ -272,8 +271,7 @@ class Histogram:
     buckets: tuple[tuple[float, float, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """One series of a range-selector answer: labels (with `__name__`), samples in time order.
 
     A native histogram has `histograms`, in time order, and no samples.

@@ -239,19 +239,19 @@ def parse_answer(body: bytes, bounds: Bounds) -> Answer:
 
 def _weight(item: dict[str, Any]) -> int:
     """How many numbers a series holds: a native histogram has one for each bucket."""
-    histograms = item.get("histograms", ())
-    buckets = sum(len(histogram.get("buckets", ())) + 1 for _, histogram in histograms)
-    return len(item.get("values", ())) + buckets
+    numbers = len(item.get("values", ()))
+    if "histograms" in item:
+        numbers += sum(len(one.get("buckets", ())) + 1 for _, one in item["histograms"])
+    return numbers
 
 
 def _series(item: dict[str, Any]) -> Series:
     labels = item["metric"]
-    if not all(isinstance(value, str) for value in labels.values()):
+    if not {str}.issuperset(map(type, labels.values())):
         raise TypeError("labels must be strings")
-    samples = tuple(
-        Sample(round(float(time), 3), float(value)) for time, value in _list(item, "values")
-    )
-    return Series(labels, samples, tuple(map(_histogram, _list(item, "histograms"))))
+    samples = [Sample(round(float(time), 3), float(value)) for time, value in _list(item, "values")]
+    histograms = tuple(map(_histogram, _list(item, "histograms"))) if "histograms" in item else ()
+    return Series(labels, tuple(samples), histograms)
 
 
 def _histogram(sample: list[Any]) -> Histogram:

@@ -21,17 +21,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from leadsman.guards.windows import ArmCounts, Window
 
 ArmName = Literal["canary", "stable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """Samples of one series, and what its increments mean.
 
     `key` is the series' identity, `target` what was scraped ("" if unknown). Each event counts

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from operator import sub
 
 import structlog
 
 from leadsman.adapters.presets.native import bounds_there, taken_apart
 from leadsman.adapters.presets.shape import NATIVE, Role
 from leadsman.guards.counters import ArmName, Counted
-from leadsman.ports import Answer, Clock, MetricsSource, Sample, Series
+from leadsman.ports import Answer, Clock, MetricsSource, Series
 from leadsman.runtime.sampling.budget import Budget
 from leadsman.runtime.sampling.directory import Directory
 from leadsman.runtime.sampling.evidence import Tally
@@ -52,6 +52,7 @@ class _Known:
     target: str
     directory: Directory | None = None
     routes: list[tuple[Tally, ArmName, Role]] = field(default_factory=list)
+    is_canary: bool = False
     last: float = float("-inf")
     touched: float = 0.0
 
@@ -69,6 +70,7 @@ class _Known:
                 if id(tally) not in before:
                     self.last = float("-inf")
                     tally.saw(arm, role)
+        self.is_canary = any(arm == "canary" for _, arm, _ in self.routes)
 
     def lacks_bound(self) -> None:
         """Note that a native histogram cannot tell the share above the bound any more."""
@@ -227,19 +229,18 @@ class Group:
         for series in answer:
             known = self._recognised(series)
             known.touched = now
-            if not series.samples:
+            samples = series.samples
+            if not samples:
                 known.lacks_bound()
                 continue
             if not known.routes:
                 continue
-            is_canary = any(arm == "canary" for _, arm, _ in known.routes)
-            times = (canaries if is_canary else others).setdefault(known.target, set())
-            times.update(sample.time for sample in series.samples)
-            if series.samples[-1].time <= known.last:
+            times, _ = zip(*samples, strict=True)
+            (canaries if known.is_canary else others).setdefault(known.target, set()).update(times)
+            if times[-1] <= known.last:
                 continue
-            known.last = series.samples[-1].time
-            interval = shortest_gap(series.samples)
-            samples = [(sample.time, sample.value) for sample in series.samples]
+            known.last = times[-1]
+            interval = shortest_gap(times)
             for tally, arm, role in known.routes:
                 if interval:
                     tally.learn_interval(known.target, interval)
@@ -303,10 +304,9 @@ def _bound(text: str) -> float:
         return float("inf")
 
 
-def shortest_gap(samples: tuple[Sample, ...]) -> float:
-    """Return the least distance of samples in seconds, 0 if there are not two."""
-    times = [sample.time for sample in samples]
-    return min((later - earlier for earlier, later in pairwise(times)), default=0.0)
+def shortest_gap(times: Sequence[float]) -> float:
+    """Return the least distance of sample times in seconds, 0 if there are not two."""
+    return min(map(sub, times[1:], times), default=0.0)
 
 
 def target_of(labels: Mapping[str, str]) -> str:

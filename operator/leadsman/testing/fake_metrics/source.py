@@ -188,7 +188,7 @@ class FakeMetrics:
         numbers = range(floor((now - seconds) / step) + 1, floor(now / step) + 1)
         instants = [number * step for number in numbers]
         if value is None:
-            series = [replace(one, samples=held(one.samples, instants)) for one in raw.series]
+            series = [one._replace(samples=held(one.samples, instants)) for one in raw.series]
         else:
             known = [(at, None if self.faults.empty else value(at)) for at in instants]
             samples = [Sample(at, number) for at, number in known if number is not None]
