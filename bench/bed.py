@@ -130,6 +130,7 @@ class Requests:
 
 
 OWN = frozenset({"metricssources", "guards", "releasecontracts", "rolloutplans", "rollouts"})
+GOVERNED = frozenset({"deployments", "horizontalpodautoscalers"})
 SWEEP = 5.0
 """Seconds from a sweep's first list to its last one, at the most."""
 
@@ -138,8 +139,8 @@ def without_sweep(asked: Iterable[Request]) -> tuple[list[Request], list[Request
     """The requests that are not the sweep's, and its lists, each the oldest first.
 
     The sweep comes every five minutes whatever happens. It begins with a list of one of our own
-    kinds in the whole cluster, which nothing else asks for, and goes on with lists of that width
-    and of the governed Deployments, which are otherwise watched.
+    kinds in the whole cluster, which nothing else asks for, and goes on with lists of that width,
+    of the governed Deployments, which are otherwise watched, and of what scales them.
     """
     others: list[Request] = []
     lists: list[Request] = []
@@ -148,7 +149,7 @@ def without_sweep(asked: Iterable[Request]) -> tuple[list[Request], list[Request
         wide = one.verb == "list" and not one.namespace
         if wide and one.resource in OWN and moment(one) > began + SWEEP:
             began = moment(one)
-        swept = wide or (one.verb, one.resource) == ("list", "deployments")
+        swept = wide or (one.verb == "list" and one.resource in GOVERNED)
         (lists if swept and moment(one) <= began + SWEEP else others).append(one)
     return others, lists
 

@@ -120,10 +120,8 @@ LIMITS: dict[str, Limit] = {
             "max",
             0,
             "50 idle Rollouts, 11 minutes",
-            how="Each of the fifty governs a Deployment of one pod that runs. Counted is every"
-            " request of the operator's user in the audit log outside the namespace of one more"
-            " Rollout, which is in a hold meanwhile. Left out are watches, and lists, which are"
-            " told in the note.",
+            how="Each of the fifty governs a Deployment of one pod that runs. One more Rollout is"
+            f" in a hold meanwhile, in a namespace that is not counted. Elsewhere: {_COUNTED}",
         ),
         Limit(
             "stage_api_requests",
@@ -133,7 +131,14 @@ LIMITS: dict[str, Limit] = {
             "one stage, its event included",
             how=f"From one raise of the weight on the route to the next one: {_COUNTED}",
         ),
-        Limit("hold_api_requests_per_minute", "1/min", "max", 1, "a hold whose verdicts stay"),
+        Limit(
+            "hold_api_requests_per_minute",
+            "1/min",
+            "max",
+            1,
+            "a hold whose verdicts stay",
+            how=f"In each of eleven minutes, in the Rollout's namespace: {_COUNTED}",
+        ),
         Limit("decide_microseconds", "µs", "p95", 50, "one decision, five guards"),
         Limit("rss_mib", "MiB", "max", 80, "the operator without a Rollout"),
         Limit("rss_mib_200", "MiB", "max", 110, "200 Rollouts, 10 of them active"),

@@ -28,10 +28,12 @@ def test_the_sweeps_lists_are_told_apart() -> None:
         asked(10.0, "list", "metricssources"),
         asked(10.1, "list", "rollouts"),
         asked(10.3, "list", "deployments", "shop"),
+        asked(10.3, "list", "horizontalpodautoscalers", "shop"),
         asked(10.4, "list", "httproutes"),
     ]
     others = [
         asked(9.9, "list", "deployments", "shop"),
+        asked(9.9, "list", "horizontalpodautoscalers", "shop"),
         asked(10.2, "list", "pods", "shop"),
         asked(10.2, "get", "rollouts", "shop"),
         asked(20.0, "list", "httproutes"),
