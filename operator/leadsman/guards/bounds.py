@@ -113,6 +113,8 @@ def judged(spec: Spec, place: Place, memory: Memory) -> tuple[Verdict, Reason, b
     else:
         near = enough = False
         if isinstance(spec, SequentialMean) and isinstance(state, MeanState):
+            means = _mean(spec, place.retry)
+            near = gauges.log_evidence(means, state) >= -log(means.alpha) - EVIDENCE_BAND
             enough = _information(spec, place, memory, state) >= 1
     if enough:
         return Verdict.PASS, Reason.NO_HARM_SEEN, near
