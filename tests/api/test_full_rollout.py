@@ -7,11 +7,19 @@ from typing import Any
 
 from leadsman.api import crd
 from leadsman.api.kinds import BY_NAME, parse
-from tests.manifests.full import full_rollout
+from leadsman.runtime.resolve_terms import MOST_SLICES
+from tests.manifests.full import crowded_status, full_rollout
 
 
 def test_a_full_rollout_stays_below_256_kib():
     assert len(json.dumps(full_rollout())) < 256 * 1024
+
+
+def test_as_many_guards_and_slices_as_a_rollout_may_have_stay_well_below_1_mib():
+    status = crowded_status(80, MOST_SLICES // 80)
+    assert len(json.dumps(status)) < 640 * 1024
+    body = {**full_rollout(), "status": status}
+    assert parse(body).as_dict()["status"] == status
 
 
 def test_the_models_know_every_field_of_it():

@@ -2,6 +2,8 @@
 
 30 stages, 20 guards with 20 slices each inline, a status in mid-attempt with the state of every
 guard and ten attempts of history. It proves that nothing is pruned and that it stays small enough.
+Four contracts with 20 guards each, and the slices that a Rollout may have over all of them, are
+more still: `crowded_status`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import json
 from typing import Any
 
 SINCE = "2026-11-21T14:05:00.123456Z"
+SLICE_STATE = 304
+"""The longest evidence of a slice: that of `sequential` after 30 stages."""
 
 
 def full_rollout(name: str = "full") -> dict[str, Any]:
@@ -21,6 +25,27 @@ def full_rollout(name: str = "full") -> dict[str, Any]:
         "spec": _spec(),
         "status": _status(),
     }
+
+
+def crowded_status(guards: int = 80, slices: int = 5) -> dict[str, Any]:
+    """Return the status of a full Rollout with so many guards of so many slices each.
+
+    The evidence is as long as any judge's, the slices' names are as long as they may be, and every
+    slice of the refused revision had failed.
+    """
+    status = _status()
+    one = _guard_status(3, "", slices)
+    for number, part in enumerate(one["slices"]):
+        part |= {"name": f"/{number:0127d}", "state": "s" * SLICE_STATE, "level": "Critical"}
+        part |= {"consecutive": 1, "failingSince": SINCE}
+    names = [f"guard-{number:057d}" for number in range(guards)]
+    status["attempt"]["guards"] = [{**one, "name": name} for name in names]
+    failed = [
+        {key: value for key, value in part.items() if key != "state"} for part in one["slices"]
+    ]
+    without = {key: value for key, value in one.items() if key != "state"}
+    status["refused"]["guards"] = [{**without, "name": name, "slices": failed} for name in names]
+    return status
 
 
 def _spec() -> dict[str, Any]:

@@ -163,3 +163,29 @@ def test_slices_of_a_judge_that_does_not_look_at_them_are_refused() -> None:
     resolved(found, guards=[{"name": "a", "guard": guard(judge, slices=slices)}])
     assert [one.reason for one in found.problems] == ["MeasureUnsupported"]
     assert "spec.contract.guards[0]" in found.problems[0].message
+
+
+@pytest.mark.parametrize(("last", "told"), [(20, 0), (21, 1)], ids=["400", "401"])
+def test_slices_are_counted_over_all_guards_of_all_contracts(last: int, told: int) -> None:
+    def contract(*counts: int) -> ContractSpec:
+        guards = [
+            {
+                "name": f"g{number}",
+                "guard": guard(
+                    {"sequential": {}},
+                    slices={"label": "route", "values": [f"/{n}" for n in range(count)]},
+                ),
+            }
+            for number, count in enumerate(counts)
+        ]
+        return ContractSpec.model_validate({"guards": guards})
+
+    found = Found()
+    specs = [
+        ("one", contract(*[20] * 15)),
+        ("two", contract(*[20] * 4, last - 1)),
+        ("three", contract(1)),
+    ]
+    assert contract_of(specs, lambda *_: None, found) is not None
+    assert [one.reason for one in found.problems] == ["ContractInvalid"] * told
+    assert all("slices: 401 over all guards, at most 400" in one.message for one in found.problems)

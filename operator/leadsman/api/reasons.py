@@ -72,7 +72,10 @@ class Reason(_Documented):
     JUDGE_UNSUPPORTED = "JudgeUnsupported", "This version cannot judge by this statistic."
     STRATEGY_UNSUPPORTED = "StrategyUnsupported", "This version cannot follow this strategy."
     MEASURE_UNSUPPORTED = "MeasureUnsupported", "This version cannot measure what a guard asks for."
-    CONTRACT_INVALID = "ContractInvalid", "A contract or a guard of it cannot be read."
+    CONTRACT_INVALID = (
+        "ContractInvalid",
+        "A contract or a guard of it cannot be read, or its guards have too many slices together.",
+    )
     API_UNAVAILABLE = "ApiUnavailable", "The API server refuses or does not answer a write."
     TARGET_MISSING = "TargetMissing", "The Deployment does not exist."
     ROUTE_MISSING = "RouteMissing", "A route does not exist."

@@ -53,6 +53,8 @@ SLICED = (Sequential, Absolute)
 """The judges that look at slices as well as at the whole."""
 BUDGETED = (Sequential, SequentialMean, NonInferiority, Absolute)
 """The judges whose false alarms are controlled, and paid from `falseRollback`."""
+MOST_SLICES = 400
+"""Over all guards of a Rollout: each keeps its evidence in the status, which is one object."""
 EXPECTED_AT_LIMIT = 20
 """Events at the limit that a window must have for a threshold not to be mostly luck."""
 _STRICTEST_ABSENCE = (Absence.ROLLBACK, Absence.HOLD, Absence.PROCEED)
@@ -137,6 +139,8 @@ def contract_of(
                 guards.append(guard)
     if not complete or not specs:
         return None
+    if found is not None:
+        _too_many(guards, found)
     every = [spec for _, spec in specs]
     return Contract(
         guards=tuple(guards),
@@ -254,6 +258,17 @@ def _unsupported(spec: ApiGuard, judge: JudgeSpec, name: str, path: str, found: 
             "MeasureUnsupported",
             f"{path}: guard {name} has slices, which only the judges sequential and absolute"
             " look at",
+        )
+
+
+def _too_many(guards: Sequence[GuardSpec], found: Found) -> None:
+    """Refuse more slices than a status can hold: the API server would take none of its writes."""
+    slices = sum(len(guard.slices) for guard in guards)
+    if slices > MOST_SLICES:
+        found.add(
+            "ContractInvalid",
+            f"slices: {slices} over all guards, at most {MOST_SLICES}: what each has gathered is"
+            " kept in the Rollout's status, and more does not fit; leave values or guards out",
         )
 
 
