@@ -78,6 +78,26 @@ def test_no_data_rolls_back_where_the_contract_says_so(app: App, prometheus: Own
     assert entry["reason"] == "NoData"
 
 
+def test_a_stage_that_is_blind_for_too_long_goes_one_back_and_its_clock_stands(
+    app: App, prometheus: OwnPrometheus
+):
+    app.install()
+    blind = contract(maxBlind={"freezeAfter": "3s", "stepBackAfter": "10s"})
+    app.govern(plan=plan(25, 50, 100, hold="8s"), contract=prometheus.judging(blind))
+    with app.users() as traffic:
+        app.release("v2")
+        app.at_weight(50)
+        with prometheus.down():
+            app.at_weight(25)
+            time.sleep(12)  # longer than the stage's hold
+            assert app.weight() == 25
+            assert not app.past()
+        app.finished("Promoted")
+        app.rest()
+    oracles.nobody_lost(traffic)
+    assert "WeightChanged" in app.event_reasons()
+
+
 @pytest.mark.disruptive  # not that it disturbs: two minutes of waiting go beside others' waiting
 def test_two_minutes_without_prometheus_hold_the_stage_and_raise_no_alarm(
     app: App, prometheus: OwnPrometheus

@@ -1,4 +1,7 @@
-"""Pods that may not be made, and pods that count only after a while: weight waits for them."""
+"""Pods that may not be made, that count only after a while, or that start again and again.
+
+Weight waits for them; none of it is the version's fault by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 from e2e.harness import oracles
 from e2e.harness.api import Body
 from e2e.harness.app import App
-from e2e.harness.objects import NAME, plan
+from e2e.harness.objects import NAME, contract, guard, plan
 from e2e.harness.reading import condition, pod_ready
 from e2e.harness.strength import available, canary_set, follows
 
@@ -114,3 +117,18 @@ def _ready_since(app: App, version: str) -> dict[str, float]:
         if change.name in names and pod_ready(change.body):
             found.setdefault(change.name, change.at)
     return found
+
+
+def test_canary_containers_that_end_well_and_start_again_are_told_and_refuse_nothing(app: App):
+    app.install()
+    # What a container that ends leaves unanswered is no point here.
+    app.govern(plan=plan(*STAGES, hold="10s"), contract=contract(guard(limit="90%")))
+    with app.users(inside=0):
+        app.release("v2")
+        app.at_weight(50)
+        app.behave("v2", exit=0)
+        app.wait("it is told", lambda: "CandidateRestarting" in app.event_reasons(), 30)
+        app.wait("it is shown", lambda: app.condition("CanarySteady").get("status") == "False", 10)
+        app.finished("Promoted")
+        app.rest()
+    assert app.event_reasons().count("CandidateRestarting") == 1
