@@ -189,3 +189,58 @@ def test_slices_are_counted_over_all_guards_of_all_contracts(last: int, told: in
     assert contract_of(specs, lambda *_: None, found) is not None
     assert [one.reason for one in found.problems] == ["ContractInvalid"] * told
     assert all("slices: 401 over all guards, at most 400" in one.message for one in found.problems)
+
+
+TOOTHLESS = {
+    "a control alone": ([("negativeControl", "Hold")], ["measurement"]),
+    "a split alone": ([("sampleRatio", "Rollback")], ["measurement"]),
+    "warnings only": ([("sequential", "Warn"), ("threshold", "Warn")], ["onFail Warn"]),
+    "both kinds": (
+        [("negativeControl", "Hold"), ("sequential", "Warn")],
+        ["measurement", "onFail Warn"],
+    ),
+    "one that rolls back": ([("negativeControl", "Hold"), ("sequential", "Rollback")], None),
+    "one that holds": ([("sampleRatio", "Hold"), ("nonInferiority", "Hold")], None),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "threshold": {"max": "5%", "minEvents": 400},
+    "nonInferiority": {"margin": "1%"},
+}
+
+
+@pytest.mark.parametrize(("guards", "why"), TOOTHLESS.values(), ids=TOOTHLESS)
+def test_a_contract_that_stops_nothing_is_told(
+    guards: list[tuple[str, str]], why: list[str] | None
+) -> None:
+    found = Found()
+    made = [
+        {"name": f"g{n}", "guard": guard({judge: OPTIONS.get(judge, {})}), "onFail": on_fail}
+        for n, (judge, on_fail) in enumerate(guards)
+    ]
+    resolved(found, guards=made)
+    assert found.problems == []
+    assert [one.reason for one in found.warnings] == ([] if why is None else ["CannotStop"])
+    for one in found.warnings:
+        assert one.message.startswith("spec.contract.guards: no guard can stop a bad release")
+        assert "add a guard" in one.message
+        assert ("measurement" in one.message, "onFail Warn" in one.message) == (
+            "measurement" in (why or ()),
+            "onFail Warn" in (why or ()),
+        )
+
+
+def test_a_guard_that_stops_counts_for_all_contracts() -> None:
+    control = {"name": "a", "guard": guard({"negativeControl": {}}), "onFail": "Hold"}
+    stops = {"name": "b", "guard": guard({"sequential": {}})}
+    for second, told in ((stops, 0), ({**control, "name": "b"}, 1)):
+        found = Found()
+        specs = [
+            (f"ReleaseContract {n}: spec", ContractSpec.model_validate({"guards": [one]}))
+            for n, one in enumerate((control, second))
+        ]
+        contract_of(specs, lambda *_: None, found)
+        assert len(found.warnings) == told
+        assert all(
+            "ReleaseContract 0: spec.guards and those of 1 more" in one.message
+            for one in found.warnings
+        )

@@ -138,6 +138,10 @@ class Reason(_Documented):
         "LowerBoundRollsBack",
         "A guard asks for a rollback when a lower bound is missed; the message has the figures.",
     )
+    CANNOT_STOP = (
+        "CannotStop",
+        "No guard of the contract can stop a bad release; the message says what to add.",
+    )
     CANNOT_DETECT = (
         "CannotDetect",
         "From the traffic seen, the plan is too short to detect its contract's designRatio.",

@@ -55,6 +55,8 @@ BUDGETED = (Sequential, SequentialMean, NonInferiority, Absolute)
 """The judges whose false alarms are controlled, and paid from `falseRollback`."""
 MOST_SLICES = 400
 """Over all guards of a Rollout: each keeps its evidence in the status, which is one object."""
+OF_MEASUREMENT = (NegativeControl, SampleRatio)
+"""The judges that say whether the measurement can be trusted, and nothing about the release."""
 EXPECTED_AT_LIMIT = 20
 """Events at the limit that a window must have for a threshold not to be mostly luck."""
 _STRICTEST_ABSENCE = (Absence.ROLLBACK, Absence.HOLD, Absence.PROCEED)
@@ -141,6 +143,7 @@ def contract_of(
         return None
     if found is not None:
         _too_many(guards, found)
+        _toothless(guards, [path for path, _ in specs], found)
     every = [spec for _, spec in specs]
     return Contract(
         guards=tuple(guards),
@@ -270,6 +273,31 @@ def _too_many(guards: Sequence[GuardSpec], found: Found) -> None:
             f"slices: {slices} over all guards, at most {MOST_SLICES}: what each has gathered is"
             " kept in the Rollout's status, and more does not fit; leave values or guards out",
         )
+
+
+def _toothless(guards: Sequence[GuardSpec], paths: Sequence[str], found: Found) -> None:
+    """Say that a contract promotes whatever it is given, where every guard of it does."""
+    told = [one for one in guards if one.on_fail is OnFail.WARN]
+    if not guards or any(
+        one.on_fail is not OnFail.WARN and not isinstance(one.judge, OF_MEASUREMENT)
+        for one in guards
+    ):
+        return
+    why = []
+    if len(told) < len(guards):
+        why.append(
+            "negativeControl and sampleRatio judge the measurement and pass whatever the canary"
+            " does"
+        )
+    if told:
+        why.append("onFail Warn only tells")
+    more = f" and those of {len(paths) - 1} more" if len(paths) > 1 else ""
+    found.warn(
+        "CannotStop",
+        f"{paths[0]}.guards{more}: no guard can stop a bad release ({', and '.join(why)}): it would"
+        " be promoted; add a guard with judge sequential, absolute, sequentialMean or threshold and"
+        " onFail Rollback, or one with judge nonInferiority and onFail Hold",
+    )
 
 
 def _unwise(
