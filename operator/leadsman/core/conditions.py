@@ -12,7 +12,7 @@ from operator import itemgetter
 from leadsman.core.changed import changed
 from leadsman.core.decision import Decision
 from leadsman.core.members import ADVANCING, HANDING_OVER, PAUSED, ROLLING_BACK, SHARED
-from leadsman.core.outlook import doubt
+from leadsman.core.outlook import doubt, silence
 from leadsman.core.policies.restarting import KIND, REASON, words
 from leadsman.core.spec import OnFail
 from leadsman.core.status import Condition, Display, Status
@@ -149,17 +149,20 @@ def _held(view: View) -> tuple[str, str, str, str]:
 
 def _sound(view: View) -> tuple[str, str, str, str]:
     """Contract and plan can do what they promise, or which of their promises is doubtful."""
-    kind = "ContractSound"
-    if not view.spec.warnings and (view.attempt is None or not view.attempt.outlook):
+    attempt = view.attempt
+    if not view.spec.warnings and (attempt is None or not view.gathers):
         return _SOUND
     doubts = [(one.reason, one.message) for one in view.spec.warnings]
-    attempt = view.attempt
-    if attempt is not None and attempt.outlook:
-        blunt = doubt(view.plan, view.contract, attempt.outlook)
-        doubts += [("CannotDetect", blunt)] if blunt else []
+    if attempt is not None and view.gathers:
+        guards = view.evidence.guards or attempt.guards
+        blunt = (
+            silence(view.contract, guards),
+            doubt(view.plan, view.contract, attempt.outlook),
+        )
+        doubts += [("CannotDetect", one) for one in blunt if one]
     if not doubts:
         return _SOUND
-    return (kind, "False", doubts[0][0], "; ".join(message for _, message in doubts))
+    return ("ContractSound", "False", doubts[0][0], "; ".join(message for _, message in doubts))
 
 
 def _guards_passing(view: View) -> tuple[str, str, str, str]:

@@ -2,8 +2,9 @@
 
 "No harm seen" means little while harm could not have been seen. For each stage: the smallest
 worsening that it can be expected to show within its hold, and the minutes that the contract's
-design ratio takes there. Worked out once an attempt, when its first stage has shown enough to know
-requests and errors by; it costs some hundred microseconds.
+design ratio takes there. Worked out when a guard has first seen enough to know requests and errors
+by, once for each guard of an attempt; it costs some hundred microseconds. A guard that sees nothing
+bad at all has no such figures, and no evidence: that is told from what it remembers.
 """
 
 from __future__ import annotations
@@ -30,13 +31,56 @@ def look_out(
     readings: tuple[Reading, ...],
     retry: int,
 ) -> tuple[StageOutlook, ...]:
-    """Return what each stage below 100 % can show; nothing while the traffic is not known yet."""
+    """Return what each stage below 100 % can show; nothing while the traffic is not known yet.
+
+    The attempt's own outlook, the same object, where no guard takes longer than that says.
+    """
     outlooks = [
         _of_guard(plan, judge, memory, reading, attempt, retry)
         for judge, memory, reading in _known(contract, guards, readings)
     ]
-    # Of several guards the one that takes longest is what the plan has to wait for.
-    return max(outlooks, key=lambda one: sum(stage.minutes for stage in one), default=())
+    # Of several guards the one that takes longest is what the plan has to wait for. One that was
+    # counted before counts on, although its source may be silent at this moment.
+    return max(attempt.outlook, *outlooks, (), key=lambda one: sum(stage.minutes for stage in one))
+
+
+def is_due(contract: Contract, attempt: Attempt, guards: tuple[GuardStatus, ...]) -> bool:
+    """Whether there is no outlook yet, or one more guard now knows its requests and errors."""
+    if not attempt.outlook:
+        return True
+    if attempt.guards is guards:
+        return False
+    return _plannable(contract, guards) > _plannable(contract, attempt.guards)
+
+
+def _plannable(contract: Contract, guards: tuple[GuardStatus, ...]) -> int:
+    return sum(1 for _, memory in _seasoned(contract, guards) if memory.stable_bad > 0)
+
+
+def silence(contract: Contract, guards: tuple[GuardStatus, ...]) -> str:
+    """Return which gates have nothing to compare, because nothing bad ever happens; "" if none.
+
+    The counts are rounded, so that the text changes three times in a tenfold of requests.
+    """
+    told = [
+        f"guard {spec.name} has seen at least {_about(memory.stable)} requests to stable"
+        for spec, memory in _seasoned(contract, guards)
+        if memory.stable_bad <= 0 and memory.stable >= 1
+    ]
+    if not told:
+        return ""
+    return (
+        f"{', '.join(told)}, and no bad one among them: with nothing to compare silence is no"
+        " evidence, and a stage waits for some, up to its maxHold, whatever the designRatio; let an"
+        " absolute or nonInferiority judge be the gate, for which good requests are evidence too,"
+        " or guard on something that does happen, such as slow requests (docs/judges)"
+    )
+
+
+def _about(count: float) -> int:
+    """The largest of 1, 2, 5, 10, 20, 50 and so on that is no more than `count` (1 or more)."""
+    power: int = 10 ** (len(str(int(count))) - 1)
+    return max(step * power for step in (1, 2, 5) if step * power <= count)
 
 
 def _of_guard(
@@ -115,11 +159,19 @@ def _short(value: float | None) -> float | None:
 def _known(
     contract: Contract, guards: tuple[GuardStatus, ...], readings: tuple[Reading, ...]
 ) -> Iterator[tuple[Sequential, Memory, Reading]]:
-    """The sequential guards that gate a stage and have seen enough to tell the traffic by."""
+    """The gates that have seen enough to tell the traffic by, with what is read of them now."""
     read = {one.guard: one for one in readings}
-    for spec, status in zip(contract.guards, guards, strict=False):
-        judge, memory, reading = _gate(spec), status.evidence, read.get(spec.name)
-        if judge is None or memory is None or reading is None:
-            continue
-        if memory.blocks >= BLOCKS:
+    for spec, memory in _seasoned(contract, guards):
+        judge, reading = _gate(spec), read.get(spec.name)
+        if judge is not None and reading is not None:
             yield judge, memory, reading
+
+
+def _seasoned(
+    contract: Contract, guards: tuple[GuardStatus, ...]
+) -> Iterator[tuple[GuardSpec, Memory]]:
+    """The sequential guards that gate a stage and have seen `BLOCKS` blocks in this attempt."""
+    for spec, status in zip(contract.guards, guards, strict=False):
+        memory = status.evidence
+        if memory is not None and memory.blocks >= BLOCKS and _gate(spec) is not None:
+            yield spec, memory

@@ -11,7 +11,7 @@ from dataclasses import replace
 from leadsman.core.actions import Emit
 from leadsman.core.decision import Decision, Persist
 from leadsman.core.evidence import place
-from leadsman.core.outlook import look_out
+from leadsman.core.outlook import is_due, look_out
 from leadsman.core.policies.breaches import describe
 from leadsman.core.policies.shifting import PREPARE_SECONDS, share_told, split_broken
 from leadsman.core.spec import Absence, Contract, OnFail, OnInconclusive
@@ -100,15 +100,19 @@ def measure(view: View) -> Decision | None:
 
 
 def _looked_out(view: View) -> Status:
-    """The status with what the guards say, and once an attempt what the plan can show."""
+    """The status with what the guards say, and what the plan can show once they know enough."""
     attempt = view.attempt
-    if not view.gathers or attempt is None or attempt.outlook:
+    if not view.gathers or attempt is None:
         return view.with_guards()
     guards = view.evidence.guards
+    if not is_due(view.contract, attempt, guards):
+        return view.with_guards()
     found = look_out(
         view.plan, view.contract, attempt, guards, view.seen.readings, place(view.status).retry
     )
-    return view.with_attempt(guards=guards, outlook=found) if found else view.with_guards()
+    if found is attempt.outlook or not found:
+        return view.with_guards()
+    return view.with_attempt(guards=guards, outlook=found)
 
 
 def _due(view: View) -> float:
