@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
 
 from leadsman.cli.chart import Chart, Point, draw
-from leadsman.cli.explain import REASONS
+from leadsman.cli.explain import REASONS, words
 from leadsman.cli.main import main
 from leadsman.core.decision import Decision
 from leadsman.core.observation import Observation
 from leadsman.core.spec import Contract, GuardSpec, OnInconclusive, Plan, RolloutSpec, Stage, Terms
-from leadsman.core.status import Status
-from leadsman.guards.judges import Sequential
-from leadsman.guards.verdict import Reason
+from leadsman.core.status import GuardStatus, Status
+from leadsman.guards.gathering import conclude, figures_of, gather
+from leadsman.guards.judges import (
+    Absolute,
+    Gathering,
+    NegativeControl,
+    NonInferiority,
+    SampleRatio,
+    Sequential,
+    SequentialMean,
+)
+from leadsman.guards.memory import Gathered, Place
+from leadsman.guards.verdict import Reason, Verdict
+from leadsman.guards.windows import Block, Reading, Window
 from leadsman.runtime.codec import encode_status
+from leadsman.runtime.codec_guards import encode_guard
 from leadsman.runtime.recorder import FileRecorder
 from leadsman.simulation import release
 from leadsman.simulation.release import Release, horizon
@@ -152,3 +165,56 @@ def test_a_chart_holds_extreme_evidence() -> None:
     assert "inf" not in text
     with pytest.raises(ValueError, match="no evidence"):
         draw(Chart("nothing", [], 4.6))
+
+
+def passed(judge: Gathering) -> dict[str, Any]:
+    """A passing guard in the API's form, after blocks in which both arms are alike."""
+    mean = isinstance(judge, SequentialMean)
+    seen = tuple(
+        Block(t, t + 1.0, 100, 100 + t % 3 if mean else 1, 300, 300 + t % 5 if mean else 3)
+        for t in map(float, range(1, 400))
+    )
+    place = Place(0, 0, 25)
+    found = gather(judge, place, Gathered(), seen)
+    says = conclude(judge, place, found, Reading("g", (Window(9.0, 100.0, 0.0),), (), "", 9.0))
+    assert says.verdict == "Pass"
+    figures = figures_of(judge, place, found.memory)
+    return encode_guard(
+        GuardStatus(
+            "g",
+            says.verdict,
+            says.reason,
+            0.0,
+            value=says.value,
+            limit=says.limit,
+            events=says.events,
+            figures=figures,
+        )
+    )
+
+
+PASSES: dict[str, tuple[Gathering, str]] = {
+    "negativeControl": (NegativeControl(), "nothing speaks against the measurement"),
+    "sampleRatio": (SampleRatio(), "nothing speaks against the split"),
+    "sequential of the same level": (Sequential(0.1, 0.05), REASONS["NoHarmSeen"]),
+    "sequentialMean of the same level": (SequentialMean(0.1, 0.05), REASONS["NoHarmSeen"]),
+    "absolute of the same level": (Absolute(0.05, 0.05), REASONS["NoHarmSeen"]),
+    "nonInferiority": (NonInferiority(0.02), REASONS["NotInferior"]),
+}
+
+
+@pytest.mark.parametrize(("judge", "told"), PASSES.values(), ids=PASSES)
+def test_a_pass_says_of_the_release_only_what_its_judge_looked_at(
+    judge: Gathering, told: str
+) -> None:
+    (line,) = words([passed(judge)], going_on=True)
+    assert line.startswith("g says Pass since")
+    assert told in line
+
+
+def test_a_control_that_passed_at_once_claims_no_more() -> None:
+    one = Block(1.0, 2.0, 100, 1, 100, 1)
+    found = gather(NegativeControl(), Place(), Gathered(), (one,))
+    figures = figures_of(NegativeControl(), Place(), found.memory)
+    guard = encode_guard(GuardStatus("g", Verdict.PASS, Reason.NO_HARM_SEEN, 0.0, figures=figures))
+    assert "nothing speaks against the measurement" in words([guard], going_on=True)[0]

@@ -59,6 +59,12 @@ REASONS = {
 }
 """What each reason of a verdict means, in a clause."""
 
+OF_MEASUREMENT = {
+    "NoHarmSeen": "nothing speaks against the measurement; of the release it says nothing",
+    "WithinLimit": "nothing speaks against the split of traffic; of the release it says nothing",
+}
+"""What a Pass means of the judges negativeControl and sampleRatio, in a clause."""
+
 AWAITED = {
     "Inconclusive": "more evidence",
     "NoData": "data",
@@ -257,7 +263,8 @@ def words(guards: Sequence[Tree], *, going_on: bool) -> list[str]:
     for one in guards:
         verdict, reason = str(one.get("verdict")), str(one.get("reason"))
         line = f"{one['name']} says {verdict} since {one.get('since', 'now')}"
-        line += f": {REASONS[reason]}" if reason in REASONS else f" ({reason})"
+        meaning = OF_MEASUREMENT[reason] if _of_measurement(one) else REASONS.get(reason)
+        line += f": {meaning}" if meaning else f" ({reason})"
         if verdict in AWAITED and going_on:
             awaited = SPLIT_AWAITED if reason == "SampleRatioMismatch" else AWAITED[verdict]
             line += f"; the release awaits {awaited}"
@@ -267,6 +274,25 @@ def words(guards: Sequence[Tree], *, going_on: bool) -> list[str]:
             line += f". It has been blind since {one['noDataSince']}"
         found.append(line + ".")
     return found
+
+
+def _of_measurement(one: Tree) -> bool:
+    """Whether this is a Pass of negativeControl or sampleRatio: the status tells it by its form.
+
+    Of the judges with evidence only sampleRatio is within a limit. Only negativeControl, whose
+    level is fixed, has no limit and names a ratio (a mean without a limit names a difference).
+    """
+    if one.get("verdict") != "Pass" or "eLimit" not in one:
+        return False
+    if one.get("reason") == "WithinLimit":
+        return True
+    ratio = not str(one.get("detectable", "")).startswith(("+", "-"))
+    return (
+        one.get("reason") == "NoHarmSeen"
+        and one["eLimit"] == f"{1 / NegativeControl().alpha:.4g}"
+        and "limit" not in one
+        and ratio
+    )
 
 
 def _worsening(text: str) -> str:
