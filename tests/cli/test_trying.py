@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,55 @@ def test_the_table_has_a_line_for_each_ratio_and_names_what_holds() -> None:
     assert found.exit_code == 0, found.output
     assert "as good" in found.output
     assert "InsufficientData" in found.output
+
+
+PLAN = """
+apiVersion: leadsman.dev/v1alpha1
+kind: RolloutPlan
+metadata: {name: half}
+spec: {stages: [{name: half, weight: 50, hold: 1m}, {name: full, weight: 100}]}
+---
+apiVersion: leadsman.dev/v1alpha1
+kind: ReleaseContract
+metadata: {name: one}
+spec:
+  guards:
+  - name: it
+    guard: {errors: {preset: Pod}, judge: {%s}}
+"""
+
+
+@pytest.fixture
+def tried(tmp_path: Path) -> Callable[..., Result]:
+    """Simulates a few releases on a plan of a minute under a contract of one guard."""
+
+    def run(judge: str, *options: object) -> Result:
+        file = tmp_path / "plan.yaml"
+        file.write_text(PLAN % judge)
+        few = ("--rps", 50, "--runs", 2, "--ratio", 1, "--workers", 1)
+        return leadsman("simulate", file, *few, *options)
+
+    return run
+
+
+def test_the_caption_names_the_guard_that_counts_the_failed(tried: Callable[..., Result]) -> None:
+    found = tried('absolute: {max: "5%"}')
+    assert "failed: bad requests of the canary, by guard it (Errors)" in found.stdout
+    (result,) = json.loads(tried('absolute: {max: "5%"}', "--json").stdout)["results"]
+    assert result["failed"]["value"] > 0
+
+
+def test_what_no_guard_counts_is_no_zero(tried: Callable[..., Result]) -> None:
+    found = tried("negativeControl: {}")
+    assert found.exit_code == 0, found.output
+    assert "failed requests are not known" in found.stdout
+    (row,) = [line for line in found.stdout.splitlines() if "as good" in line]
+    assert row.split()[-3:] == ["-", "-", "-"]
+    assert "no guard can stop a bad release" in found.stderr
+    tree = json.loads(tried("negativeControl: {}", "--json").stdout)
+    (result,) = tree["results"]
+    assert (tree["counted"], result["failed"], result["excess"]) == (None, None, None)
+    assert any("failed requests are not known" in one for one in tree["warnings"])
 
 
 def test_a_plan_and_its_contracts_do_without_a_rollout(tmp_path: Path) -> None:

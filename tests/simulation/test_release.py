@@ -9,6 +9,7 @@ import pytest
 
 from leadsman.core.spec import (
     Contract,
+    Family,
     GuardSpec,
     OnFail,
     OnInconclusive,
@@ -119,6 +120,20 @@ def test_a_worsening_counts_only_for_the_guards_that_are_named() -> None:
     assert {one.guard for one in found} == {"slow"}
 
 
+def test_failed_requests_are_those_of_a_guard_on_errors_wherever_it_stands() -> None:
+    slow = GuardSpec("slow", SEQUENTIAL, family=Family.LATENCY)
+    control = GuardSpec("control", NegativeControl(), on_fail=OnFail.HOLD)
+    mean = GuardSpec("mean", SequentialMean(0.01))
+    errors = GuardSpec("errors", SEQUENTIAL)
+    assert scrapes.counted(Contract((control, mean, slow, errors))) is errors
+    assert scrapes.counted(Contract((mean, slow))) is slow
+    assert scrapes.counted(Contract((control, mean))) is None
+    made = Terms(Plan(STAGES), Contract((slow, errors), on_inconclusive=OnInconclusive.PROMOTE))
+    found = ran(made, Traffic(rps=200, errors=0.0, slow=0.05), 2)
+    assert [one.failed for one in found] == [0, 0]
+    assert all(one.requests > 1000 for one in found)
+
+
 def test_harm_in_one_slice_is_found() -> None:
     judge = Sequential(0.0, 0.005, 2, slice_alpha=0.0025)
     guard = GuardSpec("errors", judge, slices=("a", "b"))
@@ -207,5 +222,8 @@ def test_a_summary_counts_every_release_once() -> None:
     assert one.rolled_back.count + one.promoted.count + one.held.count == one.runs == 20
     assert one.rolled_back.low <= one.rolled_back.value <= one.rolled_back.high
     assert sum(count for _, count in one.culprits) == one.rolled_back.count
+    uncounted = summarise(found, counted=False)
+    assert (uncounted.failed, uncounted.excess, uncounted.lost) == (None, None, None)
+    assert uncounted.rolled_back == one.rolled_back
     with pytest.raises(ValueError, match="nothing"):
         summarise([])

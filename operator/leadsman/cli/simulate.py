@@ -17,6 +17,7 @@ from rich.text import Text
 from leadsman.cli.manifests import Loaded, load
 from leadsman.simulation.many import Mean, Share, Summary, outcomes, summarise
 from leadsman.simulation.release import horizon
+from leadsman.simulation.scrapes import counted
 from leadsman.simulation.traffic import Traffic
 
 
@@ -59,7 +60,8 @@ def run(
                 limit=limit,
                 progress=lambda number, task=task: bar.update(task, completed=number),  # type: ignore[misc]
             )
-            found.append((ratio, summarise(done)))
+            counting = counted(loaded.terms.contract) is not None
+            found.append((ratio, summarise(done, counted=counting)))
     if as_json:
         print(json.dumps(tree(loaded, traffic, seed, limit, found), indent=1))
         return 0
@@ -67,6 +69,8 @@ def run(
     for warning in loaded.warnings:
         errors.print(Text(f"warning: {warning}", style="yellow"))
     out.print(table(loaded, traffic, found))
+    for line in uncounted(loaded):
+        out.print(Text(line))
     for ratio, summary in found:
         for line in remarks(ratio, summary):
             out.print(Text(line))
@@ -76,13 +80,18 @@ def run(
 def tree(
     loaded: Loaded, traffic: Traffic, seed: str, limit: float, found: list[tuple[float, Summary]]
 ) -> dict[str, Any]:
-    """The results as JSON, rounded to six significant digits; the same seed gives the same text."""
+    """The results as JSON, rounded to six significant digits; the same seed gives the same text.
+
+    `counted`: the guard whose bad events are the failed requests; where it is null, so are they.
+    """
+    guard = counted(loaded.terms.contract)
     return {
         "rollout": loaded.name,
         "seed": seed,
         "limitSeconds": limit,
         "traffic": {name: value for name, value in asdict(traffic).items() if name != "ratio"},
-        "warnings": list(loaded.warnings),
+        "warnings": [*loaded.warnings, *uncounted(loaded)],
+        "counted": None if guard is None else guard.name,
         "results": [{"ratio": ratio, **_rounded(asdict(one))} for ratio, one in found],
     }
 
@@ -96,12 +105,17 @@ def _rounded(value: Any) -> Any:
 
 
 def table(loaded: Loaded, traffic: Traffic, found: list[tuple[float, Summary]]) -> Table:
-    """One line for each ratio."""
+    """One line for each ratio; the caption says what the failed requests are."""
+    guard = counted(loaded.terms.contract)
     made = Table(
         box=box.SIMPLE_HEAD,
         title=f"{loaded.name}: {found[0][1].runs} releases each, {traffic.rps:g} requests/s,"
         f" {traffic.errors:.3g} of them fail",
         title_justify="left",
+        caption=None
+        if guard is None
+        else f"failed: bad requests of the canary, by guard {guard.name} ({guard.family})",
+        caption_justify="left",
     )
     made.add_column("canary")
     for head in ("rolled back", "promoted", "held", "until rollback", "failed", "of them extra"):
@@ -113,10 +127,20 @@ def table(loaded: Loaded, traffic: Traffic, found: list[tuple[float, Summary]]) 
             _share(one.promoted),
             _share(one.held),
             "-" if one.detection is None else _time(one.detection),
-            f"{one.failed.value:.1f}",
-            f"{one.excess.value:.1f}",
+            "-" if one.failed is None else f"{one.failed.value:.1f}",
+            "-" if one.excess is None else f"{one.excess.value:.1f}",
         )
     return made
+
+
+def uncounted(loaded: Loaded) -> list[str]:
+    """Why there are no failed requests, in a line; nothing where there are."""
+    if counted(loaded.terms.contract) is not None:
+        return []
+    return [
+        "failed requests are not known: no guard has a share of bad requests (sequentialMean has"
+        " means, negativeControl halves of stable); add one on errors to have them counted"
+    ]
 
 
 def remarks(ratio: float, one: Summary) -> list[str]:

@@ -50,8 +50,9 @@ class Summary:
     """What became of all runs.
 
     `detection`: seconds from the first weight to the rollback; `failed`: the canary's bad requests
-    and `excess` those beyond stable's rate, over all runs; `lost` the excess of those rolled back;
-    `culprits`: the guards that rolled back and how often; `holding` the reasons of the held.
+    and `excess` those beyond stable's rate, over all runs; `lost` the excess of those rolled back:
+    None, all three, where no guard counts them. `culprits`: the guards that rolled back and how
+    often; `holding` the reasons of the held.
     """
 
     runs: int
@@ -59,8 +60,8 @@ class Summary:
     promoted: Share
     held: Share
     detection: Mean | None
-    failed: Mean
-    excess: Mean
+    failed: Mean | None
+    excess: Mean | None
     lost: Mean | None
     duration: Mean
     culprits: tuple[tuple[str, int], ...]
@@ -97,8 +98,11 @@ def _told(found: Iterator[Outcome], progress: Callable[[int], None] | None) -> I
         yield outcome
 
 
-def summarise(found: list[Outcome]) -> Summary:
-    """Work out the figures; raises ValueError without a run."""
+def summarise(found: list[Outcome], *, counted: bool = True) -> Summary:
+    """Work out the figures; `counted`: whether a guard counts failed requests.
+
+    Raises ValueError without a run.
+    """
     if not found:
         raise ValueError("nothing was simulated")
     back = [outcome for outcome in found if outcome.ending is Ending.ROLLED_BACK]
@@ -110,9 +114,9 @@ def summarise(found: list[Outcome]) -> Summary:
         share_of(promoted, len(found)),
         share_of(len(held), len(found)),
         mean_of([outcome.seconds for outcome in back]) if back else None,
-        mean_of([float(outcome.failed) for outcome in found]),
-        mean_of([outcome.excess for outcome in found]),
-        mean_of([outcome.excess for outcome in back]) if back else None,
+        mean_of([float(outcome.failed) for outcome in found]) if counted else None,
+        mean_of([outcome.excess for outcome in found]) if counted else None,
+        mean_of([outcome.excess for outcome in back]) if back and counted else None,
         mean_of([outcome.seconds for outcome in found]),
         _counted([outcome.guard or outcome.reason for outcome in back]),
         _counted([f"{outcome.guard}: {outcome.reason}".strip(": ") for outcome in held]),

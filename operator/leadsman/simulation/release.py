@@ -41,7 +41,7 @@ from leadsman.core.status import (
     Status,
 )
 from leadsman.guards.windows import Reading
-from leadsman.simulation.scrapes import Measure, Watched
+from leadsman.simulation.scrapes import Watched, counted
 from leadsman.simulation.traffic import Rates, Traffic, Weather
 
 START = 1_800_000_000.0
@@ -62,8 +62,9 @@ class Ending(StrEnum):
 class Outcome:
     """What became of one release.
 
-    `seconds` since its first weight; `stage` from 0; `requests` and `failed`: the canary's, of the
-    first question that counts bad events; `excess`: how many more were bad than with stable's rate.
+    `seconds` since its first weight; `stage` from 0; `requests` and `failed`: the canary's, as the
+    guard of `scrapes.counted` counts them, 0 without one; `excess`: how many more were bad than
+    with stable's rate.
     """
 
     ending: Ending
@@ -88,8 +89,8 @@ class Release:
         self._rates = Rates(1.0, 1.0)
         self._terms = terms
         self._guards = [Watched(guard, traffic) for guard in terms.contract.guards]
-        counted = (one for one in self._guards if one.measure is Measure.SHARE)
-        self._told_of = next(counted, None)
+        told_of = counted(terms.contract)
+        self._told_of = next((one for one in self._guards if one.guard is told_of), None)
         self._spec = RolloutSpec("simulated", "release", "uid", 1, "release", terms)
         self.status = _status(terms)
         self._seen = _world(terms)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum
 from random import Random
 
-from leadsman.core.spec import Family, GuardSpec
+from leadsman.core.spec import Contract, Family, GuardSpec
 from leadsman.guards.blocks import SHORTEST, Block, Running, cut
 from leadsman.guards.counters import ArmName, Counted, Counts
 from leadsman.guards.gathering import GATHERING
@@ -184,6 +184,22 @@ def running(arm: ArmCounts) -> Running:
     )
 
 
+def measure_of(guard: GuardSpec) -> Measure:
+    """What the guard's second counter counts."""
+    if isinstance(guard.judge, NegativeControl):
+        return Measure.HALVES
+    return Measure.MEAN if isinstance(guard.judge, SequentialMean) else Measure.SHARE
+
+
+def counted(contract: Contract) -> GuardSpec | None:
+    """The guard whose bad events are users' failed requests: the first on errors, else the first.
+
+    None where no guard has a share of bad events; means and halves of stable have none.
+    """
+    shares = [one for one in contract.guards if measure_of(one) is Measure.SHARE]
+    return next((one for one in shares if one.family is Family.ERRORS), next(iter(shares), None))
+
+
 def is_plain(guard: GuardSpec, traffic: Traffic) -> bool:
     """Whether each scrape ends one block, so that it can be made without looking for its ends."""
     return (
@@ -205,11 +221,7 @@ class Watched:
             self._window, self._count = judge.window, max(2, guard.trigger.consecutive)
         self._needs_stable = isinstance(judge, Relative)
         self._alone = isinstance(judge, Absolute)
-        self.measure = Measure.SHARE
-        if isinstance(judge, NegativeControl):
-            self.measure = Measure.HALVES
-        elif isinstance(judge, SequentialMean):
-            self.measure = Measure.MEAN
+        self.measure = measure_of(guard)
         keep = self._window + KEEP + self._count * traffic.interval
         base = traffic.slow if guard.family is Family.LATENCY else traffic.errors
         if self.measure is Measure.MEAN:
