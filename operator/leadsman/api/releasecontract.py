@@ -161,7 +161,8 @@ class ContractSpec(Api):
     false_rollback: ErrorBudget = Field(
         default="1%",
         description=(
-            "How likely a good release may be rolled back; shared by all sequential guards."
+            "How likely a good release may be rolled back; shared by all sequential guards. Each"
+            " retry of a revision has half of the one before: all together at most twice this."
         ),
     )
     guards: Annotated[tuple[ContractGuard, ...], Field(min_length=1, max_length=20), ListMap()] = (

@@ -3,9 +3,10 @@
 The chances of guards, slices and attempts add up whatever ties them to each other, so what a
 contract allows is divided: among its sequential guards by weight; inside a guard half for the
 whole and half for its slices; and each retry of the same revision has half of what the attempt
-before it had, so that trying again spends and never refills. For one verdict over all of them the
-weighted mean of the evidence is a single e-value with the whole budget; it is also sharper when
-several guards are a little worse. Which guard it was, its own share says.
+before it had. So one attempt has at most what the contract allows, a, and all attempts at one
+revision, a + a/2 + a/4 and so on, at most twice that, however often it is tried. For one verdict
+over all guards the weighted mean of the evidence is a single e-value with the whole budget; it is
+also sharper when several guards are a little worse. Which guard it was, its own share says.
 """
 
 from __future__ import annotations
