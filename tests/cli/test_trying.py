@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +33,18 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert good["rolled_back"]["count"] == 0
     assert bad["rolled_back"]["count"] == 3
     assert {name for name, _ in bad["culprits"]} <= {"errors", "slow"}
+
+
+@pytest.mark.parametrize("salt", ["1", "2"])
+def test_neither_processes_nor_the_order_of_hashes_change_a_byte(salt: str) -> None:
+    options = ["--rps", "200", "--runs", "2", "--ratio", "6", "--json", "--workers", salt]
+    told = ["simulate", str(ROLLOUT), str(SEQUENTIAL), *CONTRACT, *options]
+    call = [sys.executable, "-c", "from leadsman.cli.main import main; main()", *told]
+    fresh = subprocess.run(
+        call, env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, check=False
+    )
+    assert fresh.returncode == 0, fresh.stderr
+    assert fresh.stdout.decode() == leadsman(*told[:-1], "1").stdout
 
 
 def test_the_table_has_a_line_for_each_ratio_and_names_what_holds() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leadsman.guards.gathering import conclude, figures_of, gather
+from leadsman.guards.gathering import GATHERING, conclude, figures_of, gather
 from leadsman.guards.judges import (
     Absolute,
     Gathering,
@@ -158,7 +158,18 @@ def test_a_mean_passes_only_once_the_design_would_have_been_shown() -> None:
     assert 20 < at[0] < at[1] < at[2]
 
 
-ALL = [SEQUENTIAL, Absolute(0.02), NonInferiority(0.01), NegativeControl(), SampleRatio()]
+ALL = [
+    SEQUENTIAL,
+    Absolute(0.02),
+    NonInferiority(0.01),
+    SequentialMean(0.05),
+    NegativeControl(),
+    SampleRatio(),
+]
+
+
+def test_no_judge_that_gathers_is_left_out() -> None:
+    assert {type(one) for one in ALL} == set(GATHERING)
 
 
 @pytest.mark.parametrize("spec", ALL, ids=lambda one: type(one).__name__)
