@@ -487,6 +487,40 @@ def test_the_last_stage_leads_to_the_hand_over():
     assert decision.persist is Persist.NOW
 
 
+AT_FULL = {
+    "index": 3,
+    "name": "full",
+    "weight": 100,
+    "max_weight": 100,
+    "rules": (rule(100),),
+    "sets": (stable_set(), canary_set(replicas=4, ready=4, available=4)),
+    "pods": pods(4),
+    "arms": arms(4, 4),
+}
+"""A canary that has all traffic and is measured in the last stage."""
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("not due", {"due_at": NOW + 1}),
+        ("not due, and blind", {"due_at": NOW + 1, "readings": ()}),
+        ("blind", {**DUE, "readings": (reading(0, error="Timeout"),)}),
+        ("stale", {**DUE, "readings": (reading(0, error="Stale"),)}),
+        ("thin", {**DUE, "readings": (reading(0, total=99),)}),
+        ("missing", {**DUE, "readings": ()}),
+        ("not settled", {"accepted_at": NOW - 4, "measuring_since": None, "due_at": None}),
+        ("not accepted", {"accepted_at": None, "measuring_since": None, "due_at": None}),
+    ],
+)
+def test_at_full_weight_nothing_is_handed_over_before_its_time_and_evidence(name, changes):
+    assert middle(**AT_FULL, **DUE).decide().status.attempt.direction.name is Heading.HANDING_OVER
+    for later in (0, 0.5):
+        decision = middle(**AT_FULL, **changes, now=NOW + later).decide()
+        assert decision.status.attempt.direction.name is Heading.ADVANCING, name
+        assert kinds(decision) == [], name
+
+
 def test_the_same_world_gives_the_same_decision():
     world = middle(**DUE)
     assert world.decide() == world.decide()

@@ -12,7 +12,7 @@ from typing import Any
 
 from leadsman.api.types import parse_duration
 from leadsman.core.status import Attempt, Heading, Status
-from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD
+from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD, ROLLOUT
 
 from .cluster import Lab
 from .manifests import KEY, LRO, TARGET
@@ -34,6 +34,8 @@ class Oracle:
 
     def heard(self, change: Any) -> None:
         """Look at one stored change."""
+        if change.kind == ROLLOUT and change.new is not None:
+            self._turned((change.old or {}).get("status") or {}, change.new)
         if change.kind != HTTPROUTE or change.new is None or change.old is None:
             return
         before, after = change.old["spec"], change.new["spec"]
@@ -94,14 +96,32 @@ class Oracle:
         if index == 0:
             return
         before = plan["stages"][index - 1]
-        if weight <= before["weight"]:
+        if weight > before["weight"]:
+            self._held(f"raised to {weight}", attempt.id, plan, before)
+
+    def _turned(self, before: Any, rollout: Any) -> None:
+        """I1 and I7 of the last stage: nothing is handed over before its time and evidence."""
+        attempt = (rollout.get("status") or {}).get("attempt")
+        if attempt is None or attempt["direction"]["name"] != Heading.HANDING_OVER:
             return
-        since = self.opened.get((attempt.id, before["weight"]))
-        least = parse_duration(plan["settle"]) + parse_duration(before["hold"])
+        former = before.get("attempt")
+        again = former is not None and former["id"] == attempt["id"]
+        if not again or former["direction"]["name"] != Heading.HANDING_OVER:
+            plan = rollout["spec"]["plan"]
+            self._held("handed over", attempt["id"], plan, plan["stages"][-1])
+
+    def _held(self, what: str, attempt: str, plan: Any, stage: Any) -> None:
+        """A stage's weight was given to the canary, and its time is over with evidence to its end.
+
+        Durations are the plan's, in words as users write them.
+        """
+        weight = stage["weight"]
+        since = self.opened.get((attempt, weight))
+        least = parse_duration(plan["settle"]) + parse_duration(stage["hold"])
         if since is None or self.lab.clock.now() < since + least - 0.01:
-            self.note("I1", f"raised to {weight} though {before['weight']} % is open since {since}")
+            self.note("I1", f"{what} though {weight} % is open since {since}")
         elif self.lab.metrics.last_good() < since + least - 0.01:
-            self.note("I7", f"raised to {weight} though the guards were blind at the hold's end")
+            self.note("I7", f"{what} though the guards were blind at the hold's end")
 
     def passed(self) -> None:
         """I9: after a pass that nothing disturbed, a reason to lower the weight has lowered it."""

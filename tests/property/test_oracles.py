@@ -10,7 +10,7 @@ from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Statu
 
 from .cluster import Lab
 from .machine import PLAN
-from .manifests import KEY
+from .manifests import KEY, LRO
 from .oracles import Oracle, watch
 
 
@@ -69,6 +69,36 @@ async def test_a_raise_after_a_blind_hold_is_told():
     lab.metrics.good_until = lab.clock.now() - 9
     oracle._raised(60)
     assert oracle.violations[0].startswith("I7")
+
+
+@pytest.mark.parametrize(
+    ("opened", "blind", "told"),
+    [
+        (2.0, None, ""),
+        (2.0, 0.0, ""),
+        (1.9, None, "I1"),
+        (None, None, "I1"),
+        (9.0, 7.5, "I7"),
+        (9.0, 6.9, ""),
+    ],
+)
+async def test_a_hand_over_is_allowed_when_the_last_stage_had_its_time_and_evidence(
+    opened, blind, told
+):
+    lab, oracle = await at_stage(2)
+    now = lab.clock.now()
+    if opened is not None:
+        oracle.opened["next-1", 100] = now - opened
+    if blind is not None:
+        lab.metrics.turn("Timeout")
+        lab.metrics.good_until = now - blind
+    body = lab.kube.peek(LRO)
+    turned = {"id": "next-1", "direction": {"name": "HandingOver"}}
+    oracle._turned({"attempt": turned}, {**body, "status": {"attempt": turned}})
+    assert oracle.violations == []
+    before = {**turned, "direction": {"name": "Advancing"}}
+    oracle._turned({"attempt": before}, {**body, "status": {"attempt": turned}})
+    assert [one[:2] for one in oracle.violations] == ([told] if told else [])
 
 
 async def test_a_rollback_that_waits_is_told(monkeypatch):
