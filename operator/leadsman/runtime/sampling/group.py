@@ -122,6 +122,8 @@ class Group:
             self._eager_until = self._clock.monotonic() + _EAGER_SECONDS
         if alive != before:
             self._tallies, self._most = tallies, most
+            for tally in tallies:
+                tally.monotonic = self._clock.monotonic
             self._directory = Directory(tallies)
             self.queries = queries_of(tallies, most, self._series)
             self._sums.keep({query.selector for query in self.queries if query.expression})
@@ -246,8 +248,9 @@ class Group:
                     tally.learn_interval(known.target, interval)
                 item = Counted(known.key, known.target, arm, role.total, role.bad, samples)
                 batches.setdefault(id(tally), (tally, []))[1].append(item)
+        read_at = self._clock.monotonic()
         for tally, batch in batches.values():
-            tally.counts.feed(batch)
+            tally.feed(batch, read_at)
         # Without a canary series yet, the stable arm's targets tell the rhythm.
         return canaries or others
 

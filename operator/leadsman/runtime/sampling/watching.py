@@ -105,9 +105,10 @@ class Watch:
             fresh.extend(ledger.extend())
 
     def _seen(self, tally: Tally, now: float, counted: GuardStatus | None) -> Reading:
-        counts, fresh_from = tally.counts, now - 2 * tally.interval - SLACK
+        counts, oldest = tally.counts, 2 * tally.interval + SLACK
         last = counts.arms["canary"].last
-        error = self._error(tally, now, fresh_from)
+        newest_for, canary_for = tally.unchanged()
+        error = self._error(tally, now, _is_fresh(counts.last, now, newest_for, oldest))
         blocks = () if self.ledger is None else self.ledger.newer(counted_to(counted))
         slices = tuple(
             ledger.newer(counted_to(counted, name))
@@ -118,7 +119,7 @@ class Watch:
             return Reading(name, (), (), error, last, blocks, slices)
         number = max(1, self.guard.trigger.consecutive) if self.ledger is None else 1
         stable = counts.windows("stable", self.width, number)
-        if last is None or last < fresh_from:
+        if not _is_fresh(last, now, canary_for, oldest):
             return Reading(name, (), stable, "", last, blocks, slices)
         canary = counts.windows("canary", self.width, number)
         return Reading(name, canary, stable, "", last, blocks, slices)
@@ -167,9 +168,9 @@ class Watch:
         return self.tally.detail
 
     @staticmethod
-    def _error(tally: Tally, now: float, fresh_from: float) -> str:
+    def _error(tally: Tally, now: float, fresh: bool) -> str:
         last = tally.counts.last
-        if last is not None and last >= fresh_from:
+        if fresh:
             return "NoSuchBucket" if tally.lacks_bucket() else ""
         if tally.error:
             return tally.error
@@ -177,6 +178,15 @@ class Watch:
             return "Stale"
         early = now - tally.counts.since < 3 * tally.interval + SLACK
         return "Pending" if early or not tally.answered else "Empty"
+
+
+def _is_fresh(last: float | None, now: float, unchanged: float, oldest: float) -> bool:
+    """Whether the newest sample is at most `oldest` seconds old, by its time and by our clock.
+
+    `last` is its time, None if there is none; `unchanged` for how many seconds none was newer. Its
+    time alone would call samples fresh that come from a clock ahead of ours and stand still.
+    """
+    return last is not None and now - last <= oldest and unchanged <= oldest
 
 
 def window_of(guard: GuardSpec) -> float:
