@@ -532,7 +532,12 @@ def test_a_rule_that_names_something_else_is_not_taken():
             opening().seen, terms=TERMS, arms=arms(4, 0), rules=(rule(0, form=Form.OTHER),)
         )
     )
-    assert world.decide().why.reason == "AmbiguousRule"
+    decision = world.decide()
+    assert (decision.actions, decision.why.reason) == ((), "AmbiguousRule")
+    told = {one.type: (one.status, one.reason) for one in decision.status.conditions}
+    assert told["Stalled"] == ("True", "AmbiguousRule")
+    assert told["Ready"] == ("False", "AmbiguousRule")
+    assert told["Reconciling"][0] == "False"
 
 
 def test_a_deployment_held_before_its_adoption_is_adopted_by_the_set_that_serves():
