@@ -136,7 +136,8 @@ class Role(StrEnum):
 class Arm:
     """One of the two Services of ours for a user's Service; `ready` counts ready endpoints.
 
-    `ready_since`: Unix time at which the last of them joined.
+    `ready_since`: Unix time at which the last of them joined. `stale`: but for its revision it is
+    no longer what the user's Service is now (ports, selector and what else an arm copies).
     """
 
     service: str
@@ -146,6 +147,7 @@ class Arm:
     revision: str
     ready: int
     ready_since: float = 0.0
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

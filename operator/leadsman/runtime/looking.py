@@ -34,6 +34,7 @@ from leadsman.ports import (
     Ref,
     RouteRules,
 )
+from leadsman.runtime.differing import Differing
 from leadsman.runtime.reader import Reader
 from leadsman.runtime.readiness import Readiness
 from leadsman.runtime.resolve import route_rules
@@ -87,6 +88,7 @@ class Looker:
         self._reader = reader
         self._surroundings = Surroundings(kube, clock)
         self._readiness = Readiness(clock)
+        self._differing = Differing()
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a Rollout."""
@@ -125,13 +127,14 @@ class Looker:
         )
         rules = self._rules(reading, listed, routes, names, attempt)
         facts = _facts(services, slices, found_pods, status)
+        stale = self._differing.stale(services, arm_bodies)
         sight = Sight(
             replace(
                 base,
                 sets=sets,
                 pods=found_pods,
                 services=facts,
-                arms=self._readiness.dated(key, arm_facts.all_arms(arm_bodies, slices)),
+                arms=self._readiness.dated(key, arm_facts.all_arms(arm_bodies, slices, stale)),
                 rules=tuple(rule for one in rules for rule in one.rules),
                 route_drift=self._drift(reading, rollout, routes, attempt),
             ),
@@ -142,6 +145,7 @@ class Looker:
             arm_bodies,
             routes,
             reading.read,
+            self._differing,
         )
         if attempt is None and not reading.unread and not spec.deleting:
             reading.problems += _shared(facts, slices, found_pods, sets, pod_bodies)

@@ -162,6 +162,7 @@ class Observer:
             and refused.template == about.template
             and about.paused
             and clear is True
+            and self._resting.settled(key, rollout)
         )
 
     def _note(self, key: Key, spec: RolloutSpec, status: Status, sight: Sight) -> None:
@@ -176,7 +177,7 @@ class Observer:
             self._looked[key] = ("", 0, False) if about is None else (*_spot(about, spec), False)
             self._resting.forget(key)
             return
-        arms = {(arm.service, arm.role) for arm in seen.arms if not arm.revision}
+        arms = {(arm.service, arm.role) for arm in seen.arms if not (arm.revision or arm.stale)}
         wanted = {(rule.service, role) for rule in seen.rules if rule.permanent for role in Role}
         caught = any(
             one.matches and (one.owner is Owner.ROLLOUT or one.replicas > 0)

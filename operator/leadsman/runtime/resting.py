@@ -1,8 +1,9 @@
-"""Rollouts at rest that something is wrong with, or whose route must not change: looked at no more.
+"""Rollouts at rest that something is wrong with, or that own what serves: looked at no more.
 
 A full look keeps caches open. A Rollout that only waits for an object which it names needs none of
 them: what was seen is kept as facts, and lookouts tell when one of those objects has changed. The
-same lookouts notice that somebody edited a managed route, which nobody watches otherwise.
+same lookouts notice that somebody edited a managed route, which nobody watches otherwise, and that
+an arm which serves at rest was deleted or edited, or its Service changed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from leadsman.adapters.routers.factory import ROUTES
 from leadsman.core.observation import Form, Observation, Owner, Role
 from leadsman.core.spec import RolloutSpec
 from leadsman.core.status import Status
-from leadsman.ports import Body, Ref
+from leadsman.ports import SERVICE, Body, Kind, Ref
 from leadsman.runtime.lookouts import Lookouts
 from leadsman.runtime.scheduler import Key
 from leadsman.runtime.sight import Sight
@@ -45,22 +46,27 @@ class _Parked:
 
 
 class Resting:
-    """What is kept of Rollouts at rest. Without lookouts it keeps nothing."""
+    """What is kept of Rollouts at rest. Without lookouts it keeps nothing that was seen."""
 
     def __init__(self, lookouts: Lookouts | None) -> None:
         """`lookouts` are None where everything is read anew at each pass."""
         self._lookouts = lookouts
         self._parked: dict[Key, _Parked] = {}
+        self._on_arms: set[Key] = set()
 
     def forget(self, key: Key) -> None:
         """The Rollout is gone, or an attempt begins: nothing is attended to any more."""
         self._parked.pop(key, None)
+        self._on_arms.discard(key)
         if self._lookouts is not None and self._lookouts.attends(key):
             self._lookouts.attend(key, {})
 
     def settled(self, key: Key, rollout: Body) -> bool:
-        """Whether a Rollout that was well is still so, as far as its managed route goes."""
-        if self._lookouts is None or managed.manifest(rollout) is None:
+        """Whether a Rollout that was well is still so: its managed route, its permanent arms."""
+        if self._lookouts is None:
+            # Nobody tells of the arms that serve at rest: they are looked at in each pass.
+            return key not in self._on_arms
+        if key not in self._on_arms and managed.manifest(rollout) is None:
             return True
         return self._lookouts.attends(key) and not self._lookouts.news(key)
 
@@ -84,14 +90,21 @@ class Resting:
         It may not when an object was not attended to before it was read: it is looked at again.
         """
         self._parked.pop(key, None)
+        on_arms = clear and any(rule.permanent for rule in sight.seen.rules)
+        (self._on_arms.add if on_arms else self._on_arms.discard)(key)
         if self._lookouts is None:
             return True
         waits = not clear and _waits(spec, status, sight)
         wanted: dict[Ref, Body | None] = {}
         if waits:
             wanted = dict(sight.read)
-        elif clear and managed.manifest(sight.rollout) is not None:
-            wanted = {ref: body for ref, body in sight.read.items() if ref.kind in _ROUTE_KINDS}
+        elif clear:
+            kinds: set[Kind] = set()
+            if managed.manifest(sight.rollout) is not None:
+                kinds |= _ROUTE_KINDS
+            if on_arms:
+                kinds |= _ROUTE_KINDS | {SERVICE}
+            wanted = {ref: body for ref, body in sight.read.items() if ref.kind in kinds}
         sure = self._lookouts.attend(key, wanted)
         if waits and sure:
             self._parked[key] = _Parked(_about(spec, status, sight.seen), sight.seen)

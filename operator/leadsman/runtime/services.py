@@ -31,7 +31,8 @@ class Services:
         arm = sight.arms.get((service["metadata"]["name"], role))
         if arm is None:
             arm = await self._writer.create(SERVICE, wanted, sight.rollout)
-        await self._writer.patch(SERVICE, arm, facts.arm_patch(arm, wanted))
+        stored = await self._writer.patch(SERVICE, arm, facts.arm_patch(arm, wanted))
+        sight.differing.stored(stored, service)
 
     async def drop_arms(self, services: Iterable[str], sight: Sight) -> None:
         """Delete both arms of the Services, and of any other that an attempt left behind."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from leadsman.adapters.workloads.arms import arm_name
 from leadsman.core.observation import Observation, Role
 from leadsman.ports import ArmNames, Body, Ref
+from leadsman.runtime.differing import Differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Sight:
     """What was seen, and the stored objects that it was seen in.
 
     `sets` and `services` are by name, `arms` by Service and role, `routes` by kind and name; `read`
-    is every object that was asked for by its name, None where it is not there.
+    is every object that was asked for by its name, None where it is not there; `differing` is told
+    how an arm was stored.
     """
 
     seen: Observation
@@ -30,6 +32,7 @@ class Sight:
     arms: Mapping[tuple[str, Role], Body] = field(default_factory=dict)
     routes: Mapping[tuple[str, str], Body] = field(default_factory=dict)
     read: Mapping[Ref, Body | None] = field(default_factory=dict)
+    differing: Differing = field(default_factory=Differing)
 
 
 def arm_names(services: tuple[str, ...]) -> dict[str, ArmNames]:

@@ -2,13 +2,13 @@
 
 An arm is the user's Service narrowed to one version, and nothing more: no address, no node port, no
 load balancer of its own. It is ours by its owner reference; a Service of that name that somebody
-else made is never touched.
+else made is never touched. Where it lives longer than one change of the user's Service, it follows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from leadsman.adapters.workloads.deployment import controller
@@ -32,6 +32,16 @@ COPIED = (
     "ipFamilies",
     "ipFamilyPolicy",
 )
+FOLLOWED = tuple(key for key in COPIED if not key.startswith("ipFamil"))
+"""What is copied again when it changes. Address families are not: the API server completes them by
+what the cluster has, each Service at its own time, and never lets the first one change."""
+_UNSET: Mapping[str, Any] = {
+    "sessionAffinity": "None",
+    "internalTrafficPolicy": "Cluster",
+    "publishNotReadyAddresses": False,
+}
+"""What the API server takes a field for that a Service does not have."""
+_STICKY = {"clientIP": {"timeoutSeconds": 10800}}
 TRACKING = (
     "kubectl.kubernetes.io/",
     "argocd.argoproj.io/",
@@ -81,15 +91,8 @@ def arm_service(service: Body, role: Role, revision: str, rollout: Body, *, pinn
     `pinned`: whether the user's Service meets stable pods only. Only then does the canary arm carry
     the user's labels, the stable arm never: what scrapes by Service would read each pod twice.
     """
-    metadata, spec = service["metadata"], service["spec"]
-    selector = {key: value for key, value in spec["selector"].items() if key != HASH_LABEL}
-    if revision:
-        selector[HASH_LABEL] = revision
+    metadata = service["metadata"]
     labels = dict(metadata.get("labels") or {}) if pinned and role is Role.CANARY else {}
-    ports = [
-        {key: value for key, value in port.items() if key != "nodePort"}
-        for port in spec.get("ports") or []
-    ]
     annotations = {
         key: value
         for key, value in (metadata.get("annotations") or {}).items()
@@ -104,21 +107,80 @@ def arm_service(service: Body, role: Role, revision: str, rollout: Body, *, pinn
             "labels": labels | {ROLLOUT_LABEL: rollout["metadata"]["name"], ARM_LABEL: role.value},
             "ownerReferences": [rollout_reference(rollout)],
         },
-        "spec": {key: spec[key] for key in COPIED if key in spec}
-        | {"type": "ClusterIP", "selector": selector, "ports": ports},
+        "spec": _arm_spec(service["spec"], revision),
     }
     if annotations:
         body["metadata"]["annotations"] = annotations
     return body
 
 
-def arm_patch(arm: Body, wanted: Body) -> Operations:
-    """Return the patch that narrows or widens an arm and makes it ours; empty when it is so."""
+def _arm_spec(spec: Body, revision: str) -> Body:
+    selector = {key: value for key, value in spec["selector"].items() if key != HASH_LABEL}
+    if revision:
+        selector[HASH_LABEL] = revision
+    ports = [
+        {key: value for key, value in port.items() if key != "nodePort"}
+        for port in spec.get("ports") or []
+    ]
+    copied = {key: spec[key] for key in COPIED if key in spec}
+    return copied | {"type": "ClusterIP", "selector": selector, "ports": ports}
+
+
+def arm_changes(arm: Body, service: Body) -> Operations:
+    """Return what an arm's spec lacks to be the user's Service at the arm's own revision."""
+    revision = str((arm["spec"].get("selector") or {}).get(HASH_LABEL) or "")
+    return spec_changes(arm["spec"], _arm_spec(service["spec"], revision))
+
+
+def spec_changes(have: Body, wanted: Body) -> Operations:
+    """Return the operations that make one arm's spec another's, as the API server reads both.
+
+    What it fills in by itself is no difference: an arm that is as it should be is never written.
+    """
     changes: Operations = []
-    if arm["spec"].get("selector") != wanted["spec"]["selector"]:
-        changes.append(
-            {"op": "replace", "path": "/spec/selector", "value": wanted["spec"]["selector"]}
-        )
+    if (have.get("selector") or {}) != wanted["selector"]:
+        changes.append({"op": "add", "path": "/spec/selector", "value": wanted["selector"]})
+    # A headless Service may have no ports, an arm must have one: it keeps what it has.
+    if wanted["ports"] and _ports(have) != _ports(wanted):
+        changes.append({"op": "add", "path": "/spec/ports", "value": wanted["ports"]})
+    for key in FOLLOWED:
+        before, after = _read(have, key), _read(wanted, key)
+        if before == after:
+            continue
+        if after is None and key in have:
+            changes.append({"op": "remove", "path": f"/spec/{key}"})
+        elif after is not None:
+            changes.append({"op": "add", "path": f"/spec/{key}", "value": after})
+    return changes
+
+
+def _ports(spec: Body) -> list[Body]:
+    """The ports with the API server's defaults; a node port is the Service's own."""
+    found = []
+    for port in spec.get("ports") or []:
+        kept = {
+            key: value
+            for key, value in port.items()
+            if key != "nodePort" and value not in (None, "")
+        }
+        kept["protocol"] = port.get("protocol") or "TCP"
+        kept["targetPort"] = port.get("targetPort") or port["port"]
+        found.append(kept)
+    return found
+
+
+def _read(spec: Body, key: str) -> Any:
+    """A field as the API server reads it, None where there is none."""
+    value = spec.get(key)
+    if key == "sessionAffinityConfig":
+        sticky = spec.get("sessionAffinity") == "ClientIP"
+        return (value or _STICKY) if sticky else None
+    return _UNSET.get(key) if value in (None, "") else value
+
+
+def arm_patch(arm: Body, wanted: Body) -> Operations:
+    """Return the patch that gives an arm its spec and makes it ours; empty when it is so."""
+    changes = spec_changes(arm["spec"], wanted["spec"])
     if controller(arm) is None:
         owners = wanted["metadata"]["ownerReferences"]
         changes.append({"op": "add", "path": "/metadata/ownerReferences", "value": owners})
@@ -239,7 +301,7 @@ def service_fact(
     )
 
 
-def arm_fact(arm: Body, service: str, role: Role, ready: int) -> Arm:
+def arm_fact(arm: Body, service: str, role: Role, ready: int, *, stale: bool = False) -> Arm:
     """Return one arm as the core sees it."""
     metadata = arm["metadata"]
     return Arm(
@@ -249,13 +311,24 @@ def arm_fact(arm: Body, service: str, role: Role, ready: int) -> Arm:
         resource_version=str(metadata.get("resourceVersion", "")),
         revision=str((arm["spec"].get("selector") or {}).get(HASH_LABEL) or ""),
         ready=ready,
+        stale=stale,
     )
 
 
-def all_arms(bodies: Mapping[tuple[str, Role], Body], slices: Sequence[Body]) -> tuple[Arm, ...]:
+def all_arms(
+    bodies: Mapping[tuple[str, Role], Body],
+    slices: Sequence[Body],
+    stale: Collection[tuple[str, Role]] = (),
+) -> tuple[Arm, ...]:
     """Return the arms as the core sees them, by Service and role, their endpoints counted."""
     return tuple(
-        arm_fact(body, service, role, len(ready_endpoints(slices, body["metadata"]["name"])))
+        arm_fact(
+            body,
+            service,
+            role,
+            len(ready_endpoints(slices, body["metadata"]["name"])),
+            stale=(service, role) in stale,
+        )
         for (service, role), body in sorted(bodies.items())
     )
 

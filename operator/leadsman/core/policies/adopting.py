@@ -182,17 +182,23 @@ def rest_hold(view: View) -> Decision | None:
 
 
 def rest_arms(view: View) -> Decision | None:
-    """Weights only: the user's rules name the arms, so they exist at rest, both unnarrowed."""
+    """Weights only: the user's rules name the arms, so they exist at rest, both unnarrowed.
+
+    They are the user's Service under other names, so they follow each of its changes.
+    """
     if view.attempt is not None or not any(rule.permanent for rule in view.seen.rules):
         return None
     for service in view.services:
         for role in (Role.STABLE, Role.CANARY):
             arm = view.arm(service, role)
-            if arm is None or arm.revision:
+            if arm is None or arm.revision or arm.stale:
+                follows = arm is not None and not arm.revision
                 return view.act(
                     "rest_arms",
-                    "Stable",
-                    f"the {role.value} arm of {service} is opened",
+                    # A refused template stays refused while an arm is put right.
+                    rest(view).why.reason,
+                    f"the {role.value} arm of {service}"
+                    f" {'follows its Service' if follows else 'is opened'}",
                     SetArm(service, role, ""),
                 )
     return None

@@ -176,7 +176,7 @@ def weights_first(view: View) -> Decision | None:
 
 
 def put_arms(view: View) -> Decision | None:
-    """Both arms of every Service, the stable one first."""
+    """Both arms of every Service, the stable one first, as the Service is now."""
     attempt, stable = view.attempt, view.status.stable
     if not view.forward or attempt is None or stable is None:
         return None
@@ -184,7 +184,7 @@ def put_arms(view: View) -> Decision | None:
     for role, revision in ((STABLE, stable.revision), (CANARY, attempt.revision)):
         for service in view.seen.services:
             arm = view.arm(service.name, role)
-            if arm is None or arm.revision != revision:
+            if arm is None or arm.revision != revision or arm.stale:
                 missing.append(SetArm(service.name, role, revision))
     if missing:
         return view.act("begin", "Progressing", "the arms are made", *missing)
