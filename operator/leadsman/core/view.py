@@ -194,7 +194,8 @@ class View:
                 stables += 1
                 if arm.ready < stable or stable < 0:
                     stable = arm.ready
-        wanted = len(self.seen.services)
+        # Beside the Services that are there, those that the attempt remembers: they have arms too.
+        wanted = len(self.served if self.seen.problems else self.seen.services)
         self.ready_stable = stable if stables == wanted > 0 else 0
         """Ready endpoints of the weakest stable arm, 0 when one is missing."""
         self.ready_canary = canary if canaries == wanted > 0 else 0
@@ -224,6 +225,13 @@ class View:
     def services(self) -> tuple[str, ...]:
         """The user's Services, by name."""
         return tuple(service.name for service in self.seen.services)
+
+    @once
+    def served(self) -> tuple[str, ...]:
+        """The user's Services, and those that the attempt's rules named and that are not there."""
+        attempt = self.attempt
+        remembered = () if attempt is None else [one.service for one in attempt.original]
+        return tuple(dict.fromkeys((*self.services, *remembered)))
 
     def arm(self, service: str, role: Role) -> Arm | None:
         """One arm of one Service."""

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leadsman.adapters.routers.backends import backend_service, backends_of, rules_of, weight_of
+from leadsman.adapters.routers.places import places_of
 from leadsman.adapters.workloads.managed_fields import last_writer
 from leadsman.core.observation import Form, Rule
 from leadsman.core.spec import Problem
@@ -30,32 +32,6 @@ Arms = Mapping[str, ArmNames]
 def label(kind: str, route: str) -> str:
     """Return how people name a route."""
     return f"{kind} {route}"
-
-
-def rules_of(route: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the route's rules; what is not an object is an empty rule, so that places stay."""
-    found = (route.get("spec") or {}).get("rules") or []
-    return [rule if isinstance(rule, dict) else {} for rule in found]
-
-
-def backends_of(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rule's backends."""
-    return [one for one in rule.get("backendRefs") or [] if isinstance(one, dict)]
-
-
-def backend_service(backend: Mapping[str, Any], namespace: str) -> str:
-    """Return the name of the Service in `namespace` that a backend names, "" for anything else."""
-    if (backend.get("group") or "") != "" or (backend.get("kind") or "Service") != "Service":
-        return ""
-    if (backend.get("namespace") or namespace) != namespace:
-        return ""
-    return str(backend.get("name") or "")
-
-
-def weight_of(backend: Mapping[str, Any]) -> int:
-    """Return a backend's weight; the API's default is 1."""
-    weight = backend.get("weight", 1)
-    return weight if isinstance(weight, int) else 1
 
 
 def services_named(route: Body, rule_name: str) -> tuple[str, ...]:
@@ -92,17 +68,6 @@ def form_of(
             weight_of(by_name[arms.canary]),
         )
     return Form.OTHER, 0, 0
-
-
-def place_of(route: Mapping[str, Any], original: Original) -> int | None:
-    """Return where the rule of an original is now: by name, or by place where it has none."""
-    rules = rules_of(route)
-    if original.rule:
-        for index, rule in enumerate(rules):
-            if rule.get("name") == original.rule:
-                return index
-        return None
-    return original.index if original.index < len(rules) else None
 
 
 def permanent(original: Original, arms: ArmNames, namespace: str) -> bool:
@@ -214,8 +179,7 @@ def _remembered(route: Body, kind: str, arms: Arms, originals: Sequence[Original
     namespace = route["metadata"].get("namespace", "")
     found: list[Rule] = []
     problems: list[Problem] = []
-    for original in originals:
-        index = place_of(route, original)
+    for original, index in zip(originals, places_of(route, originals), strict=True):
         if index is None:
             there = label(kind, original.route)
             gone = original.rule or str(original.index)

@@ -11,15 +11,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from leadsman.adapters.routers.gateway_api import (
-    Arms,
+from leadsman.adapters.routers.backends import (
     backend_service,
     backends_of,
-    form_of,
-    place_of,
+    names_arms,
     rules_of,
     weight_of,
 )
+from leadsman.adapters.routers.gateway_api import Arms, form_of
+from leadsman.adapters.routers.places import places_of
 from leadsman.adapters.workloads.managed_fields import forget_patch
 from leadsman.core.observation import Form, Rule
 from leadsman.core.status import Original
@@ -93,15 +93,18 @@ def _weigh(route: Body, rule: Rule, canary: int, arms: Arms) -> Operations:
 def restore_patch(route: Body, originals: Sequence[Original]) -> Operations:
     """Return the patch that puts the remembered backends back; empty when they are there.
 
+    Only rules that name an arm are touched: what names none is not what an attempt made of it.
     Raises ValueError when a remembered fragment is no JSON.
     """
     changes: Operations = []
     tests: Operations = []
-    for original in originals:
-        index = place_of(route, original)
+    namespace = route["metadata"].get("namespace", "")
+    for original, index in zip(originals, places_of(route, originals), strict=True):
         if index is None:
             continue
         rule = rules_of(route)[index]
+        if not names_arms(rule, original.service, namespace):
+            continue
         stored = json.loads(original.backends)
         if rule.get("backendRefs") == stored:
             continue

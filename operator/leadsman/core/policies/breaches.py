@@ -133,11 +133,14 @@ def superseded(view: View) -> Breach | None:
 
 
 def deadline_passed(view: View) -> Breach | None:
-    """The canary's pods, or the gateway, were not ready within `progressDeadline`."""
+    """The canary's pods, or the gateway, were not ready within `progressDeadline`.
+
+    What only somebody else can mend is no fault of the version, however long it takes (`blocked`).
+    """
     attempt, target, canary = view.attempt, view.target, view.canary_set
     if attempt is None or target is None or canary is None or view.terms is None:
         return None
-    if attempt.stage.measuring_since is not None or not owned(canary):
+    if attempt.stage.measuring_since is not None or not owned(canary) or view.seen.problems:
         return None
     if view.now < attempt.stage.wait_since + view.plan.progress_deadline:
         return None

@@ -27,7 +27,7 @@ from leadsman.core.policies.breaches import Breach, find_breach
 from leadsman.core.policies.falling_back import roll_back
 from leadsman.core.policies.holding import rolling_update
 from leadsman.core.policies.leads import lead
-from leadsman.core.policies.unwinding import ended
+from leadsman.core.policies.unwinding import ended, nowhere_to_rest
 from leadsman.core.spec import HoldMode
 from leadsman.core.status import Attempt, Heading, Stable
 from leadsman.core.view import View, need_of
@@ -237,7 +237,7 @@ def settle_down(view: View) -> Decision | None:
                 urgency=Urgency.ADVANCE,
             )
         if not view.seen.rules or view.at_rest_form or view.now >= _known(view, attempt):
-            return _to_rest(view, attempt)
+            return nowhere_to_rest(view) or _to_rest(view, attempt)
         return _stable_arm(view, attempt) or view.wait(
             "hand_over",
             "Progressing",
@@ -363,7 +363,7 @@ def _finish(view: View, attempt: Attempt) -> Decision:
         refused=None,
     )
     permanent = any(rule.permanent for rule in view.seen.rules)
-    arms = () if permanent else (DropArms(view.services),)
+    arms = () if permanent else (DropArms(view.served),)
     minutes = (view.now - attempt.started_at) / 60
     return view.act(
         "hand_over",
@@ -392,7 +392,7 @@ def _lost(view: View) -> Decision:
         "TargetMissing",
         "the Deployment was deleted during the hand-over",
         *(() if view.at_rest_form else (RestoreRules(attempt.original),)),
-        DropArms(view.services),
+        DropArms(view.served),
         DropTerms(attempt.frozen),
         status=status,
         persist=Persist.NOW,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from leadsman.core.actions import DeleteCanary, DropFinalizer, Emit, Pause, TakeOver
 from leadsman.core.decision import Decision, Persist, Urgency
 from leadsman.core.members import DEPLOYMENT, ROLLING_BACK, ROLLOUT
 from leadsman.core.spec import Promotion
+from leadsman.core.status import Status
 from leadsman.core.view import View
 
 
@@ -102,7 +104,23 @@ def blocked(view: View) -> Decision | None:
         return view.wait("blocked", "TargetMissing", message)
     if not problems:
         return None
-    return view.wait("blocked", problems[0].reason, problems[0].message)
+    status, until = _time_kept(view)
+    return view.wait("blocked", problems[0].reason, problems[0].message, status=status, until=until)
+
+
+def _time_kept(view: View) -> tuple[Status | None, float | None]:
+    """While an attempt is blocked its deadline never has less than half of its time left.
+
+    Renewed at half, and not in each pass, so that waiting writes nothing.
+    """
+    attempt = view.attempt
+    if attempt is None or attempt.stage.measuring_since is not None:
+        return None, None
+    half = view.plan.progress_deadline / 2
+    if view.now < attempt.stage.wait_since + half:
+        return None, attempt.stage.wait_since + half
+    stage = replace(attempt.stage, wait_since=view.now)
+    return view.with_attempt(stage=stage), view.now + half
 
 
 def stable_short(view: View) -> Decision | None:

@@ -36,7 +36,7 @@ def unwind(view: View) -> Decision | None:
         return _to_rest(view, attempt)
     if attempt.rested_at is None:
         waiting = _delayed(view, attempt) or _canary_away(view, attempt)
-        return waiting if waiting is not None else _to_rest(view, attempt)
+        return waiting or nowhere_to_rest(view) or _to_rest(view, attempt)
     if attempt.direction.reason in LOST_TARGET:
         away = _canary_away(view, attempt)
         if away is not None:
@@ -119,6 +119,22 @@ def _listed(view: View, attempt: Attempt) -> int:
     return max((arm.ready for arm in arms if arm.role is Role.CANARY), default=0)
 
 
+def nowhere_to_rest(view: View) -> Decision | None:
+    """A Service to which the rules would go back is not there: the stable arm goes on serving.
+
+    Not where the Rollout is being deleted: its arms go with it.
+    """
+    missing = [name for name in view.served if name not in view.services]
+    if not missing or view.spec.deleting:
+        return None
+    return view.wait(
+        "blocked",
+        "ServiceMissing",
+        f"Service {', '.join(missing)} is missing or has no selector: the route stays on the arms"
+        " until it is there again, or the Rollout is deleted",
+    )
+
+
 def _to_rest(view: View, attempt: Attempt) -> Decision:
     """The pin away and the rules as the user stored them, in one decision."""
     unpin = [
@@ -174,7 +190,7 @@ def _finish(view: View, attempt: Attempt) -> Decision:
     if reason in LOST_TARGET:
         status = replace(status, stable=None)
     permanent = any(rule.permanent for rule in view.seen.rules)
-    arms = () if permanent else (DropArms(view.services),)
+    arms = () if permanent else (DropArms(view.served),)
     return view.act(
         "unwind",
         outcome,
