@@ -144,7 +144,8 @@ class Reason(_Documented):
     )
     CANNOT_DETECT = (
         "CannotDetect",
-        "From the traffic seen, the plan is too short to detect its contract's designRatio.",
+        "From the traffic seen, the plan is too short to detect its contract's designRatio, or a"
+        " gate sees no bad event at all.",
     )
 
     # InClusterPinned
