@@ -6,16 +6,20 @@ empty. I-numbers are those of docs/guarantees.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
 from leadsman.api.types import parse_duration
 from leadsman.core.status import Attempt, Heading, Status
-from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD, ROLLOUT
+from leadsman.ports import FIELD_MANAGER, HTTPROUTE, POD, REPLICASET, ROLLOUT, SERVICE, Ref
 
 from .cluster import Lab
 from .manifests import KEY, LRO, TARGET
+
+CANARY_ARM = Ref(SERVICE, "default", "shop-canary")
+HASH = "pod-template-hash"
 
 
 @dataclass
@@ -28,6 +32,21 @@ class Oracle:
     opened: dict[tuple[str, int], float] = field(default_factory=dict)
     """When each weight was first given to the canary, by attempt."""
 
+    asking: bool = False
+    """Whether the operator's own request is being served; controllers and users ask nothing."""
+
+    def asked(self, request: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The request of the operator, with `asking` set meanwhile."""
+
+        async def asking(*args: Any, **options: Any) -> Any:
+            self.asking = True
+            try:
+                return await request(*args, **options)
+            finally:
+                self.asking = False
+
+        return asking
+
     def note(self, law: str, message: str) -> None:
         """Keep a violation."""
         self.violations.append(f"{law} at {self.lab.clock.now():.3f}: {message}")
@@ -36,6 +55,8 @@ class Oracle:
         """Look at one stored change."""
         if change.kind == ROLLOUT and change.new is not None:
             self._turned((change.old or {}).get("status") or {}, change.new)
+        if change.kind == REPLICASET and change.old is not None:
+            self._lowered(change.old, change.new)
         if change.kind != HTTPROUTE or change.new is None or change.old is None:
             return
         before, after = change.old["spec"], change.new["spec"]
@@ -69,11 +90,30 @@ class Oracle:
         self._i1(weight, attempt)
         self.opened.setdefault((attempt.id, weight), self.lab.clock.now())
         ready = self._ready(attempt.revision)
-        replicas = (self.lab.kube.peek(TARGET) or {"spec": {"replicas": 0}})["spec"]["replicas"]
-        if ready < max(
-            1, min(ceil(weight * replicas / 100), ceil(weight * self.lab.smallest / 100))
-        ):
-            self.note("I2", f"raised to {weight} % with {ready} ready pods of {replicas} replicas")
+        if ready < self._needed(weight):
+            self.note("I2", f"raised to {weight} % with {ready} ready pods")
+
+    def _needed(self, weight: int) -> int:
+        """The fewest pods that may carry a weight, whatever the replicas were meanwhile."""
+        live = self.lab.kube.peek(TARGET)
+        replicas = live["spec"]["replicas"] if live else 0
+        return max(1, ceil(weight * min(replicas, self.lab.smallest) / 100))
+
+    def _lowered(self, before: Any, after: Any) -> None:
+        """I2: a set that carries weight is not deleted, nor lowered below its share, by us.
+
+        It is the canary arm's set by what the Service selects, whatever the operator remembers.
+        """
+        had, left = _asked_for(before), _asked_for(after)
+        if left >= had or not self.asking:
+            return
+        weight, meta = self.lab.weight(), before["metadata"]
+        arm = self.lab.kube.peek(CANARY_ARM)
+        hashed = meta["labels"].get(HASH)
+        if weight == 0 or arm is None or arm["spec"]["selector"].get(HASH) != hashed:
+            return
+        if left < min(had, self._needed(weight)):
+            self.note("I2", f"{meta['name']} lowered to {left} with {weight} % on it")
 
     def _ready(self, revision: str) -> int:
         """Ready pods of a revision."""
@@ -141,6 +181,24 @@ class Oracle:
             if newest is not None and newest.total >= 20 and newest.bad > 0.05 * newest.total:
                 self.note("I9", f"{newest.bad} of {newest.total} fail, and it goes on")
 
+    def observed(self) -> None:
+        """I1: after a pass that nothing disturbed, what somebody else raised is lowered again.
+
+        The weight is at or below the stage's, or the attempt is ending.
+        """
+        lab, memory = self.lab, self.lab.operator.reconciler._memory.get(KEY)
+        attempt = self._remembered().attempt
+        if memory is None or memory.failures or memory.conflicts or attempt is None:
+            return
+        if attempt.direction.name is Heading.ROLLING_BACK or attempt.released_at is not None:
+            return
+        live = lab.kube.peek(LRO)
+        approved = live["spec"]["plan"]["stages"][attempt.stage.index]["weight"] if live else 0
+        if lab.weight() > approved:
+            self.note(
+                "I1", f"{lab.weight()} % on the route, stage {attempt.stage.index} allows less"
+            )
+
     def _remembered(self) -> Status:
         """What the operator has decided last, written or not."""
         memory = self.lab.operator.reconciler._memory.get(KEY)
@@ -155,6 +213,8 @@ def watch(lab: Lab) -> Oracle:
     """Start listening."""
     oracle = Oracle(lab)
     lab.kube.on_change(oracle.heard)
+    for verb in ("patch", "delete"):
+        setattr(lab.kube, verb, oracle.asked(getattr(lab.kube, verb)))
     return oracle
 
 
@@ -162,6 +222,13 @@ def _canary(spec: Any) -> int:
     backends = spec["rules"][0]["backendRefs"]
     found = [b.get("weight", 1) for b in backends if b["name"].endswith("-canary")]
     return int(found[0]) if found else 0
+
+
+def _asked_for(body: Any) -> int:
+    """The replicas of a set; none of one that is gone or goes."""
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return 0
+    return int(body["spec"]["replicas"])
 
 
 def _less(rule: Any) -> Any:

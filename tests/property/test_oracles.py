@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from leadsman.core.status import Attempt, Direction, Heading, StageStatus, Status
+from leadsman.ports import REPLICASET, Ref
 
 from .cluster import Lab
 from .machine import PLAN
 from .manifests import KEY, LRO
-from .oracles import Oracle, watch
+from .oracles import CANARY_ARM, HASH, Oracle, watch
 
 
 async def at_stage(index: int, heading: Heading = Heading.ADVANCING) -> tuple[Lab, Oracle]:
@@ -99,6 +100,63 @@ async def test_a_hand_over_is_allowed_when_the_last_stage_had_its_time_and_evide
     before = {**turned, "direction": {"name": "Advancing"}}
     oracle._turned({"attempt": before}, {**body, "status": {"attempt": turned}})
     assert [one[:2] for one in oracle.violations] == ([told] if told else [])
+
+
+async def in_the_first_stage() -> tuple[Lab, Oracle, Ref]:
+    """A cluster in the middle of the first stage, and the canary's set."""
+    lab = Lab(plan=PLAN)
+    await lab.run(3)
+    oracle = watch(lab)
+    lab.release("v2")
+    while lab.weight() == 0:
+        await lab.run(0.1)
+    selected = lab.kube.peek(CANARY_ARM)["spec"]["selector"][HASH]
+    sets = lab.kube.peek_all(REPLICASET, "default", f"{HASH}={selected}")
+    return lab, oracle, Ref(REPLICASET, "default", sets[0]["metadata"]["name"])
+
+
+SCALED = [{"op": "replace", "path": "/spec/replicas", "value": 0}]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("weight", [25, 0])
+async def test_a_canary_that_goes_while_it_has_weight_is_told(deleted, weight):
+    lab, oracle, canary = await in_the_first_stage()
+    lab.set_weight(weight)
+    await (lab.kube.delete(canary) if deleted else lab.kube.patch(canary, SCALED))
+    assert [one[:2] for one in oracle.violations] == (["I2"] if weight else [])
+
+
+async def test_a_canary_that_somebody_else_takes_away_breaks_no_law():
+    for deleted in (True, False):
+        lab, oracle, canary = await in_the_first_stage()
+        if deleted:
+            lab.kube.user_delete(canary)
+        else:
+            lab.kube.user_patch(canary, SCALED)
+        await lab.until_rest()
+        oracle.check()
+
+
+async def test_a_stable_set_may_be_lowered_while_the_canary_has_weight():
+    lab, oracle, canary = await in_the_first_stage()
+    for one in lab.kube.peek_all(REPLICASET, "default"):
+        ref = Ref(REPLICASET, "default", one["metadata"]["name"])
+        if ref != canary:
+            await lab.kube.patch(ref, SCALED)
+    oracle.check()
+
+
+@pytest.mark.parametrize(("weight", "told"), [(25, False), (10, False), (26, True), (100, True)])
+async def test_a_weight_above_the_stages_that_stays_is_told(weight, told):
+    lab, oracle, _ = await in_the_first_stage()
+    lab.set_weight(weight)
+    oracle.observed()
+    assert [one[:2] for one in oracle.violations] == (["I1"] if told else [])
+    oracle.violations.clear()
+    await lab.run(0.1)
+    oracle.observed()
+    oracle.check()
 
 
 async def test_a_rollback_that_waits_is_told(monkeypatch):

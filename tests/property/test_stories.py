@@ -8,7 +8,9 @@ from leadsman.errors import ForbiddenError
 from leadsman.ports import HTTPROUTE
 
 from .cluster import Lab
+from .machine import PLAN
 from .manifests import LRO, ROUTE, ROUTE_MANIFEST, TARGET, deployment
+from .oracles import watch
 
 
 async def adopted(**spec) -> Lab:
@@ -140,6 +142,27 @@ async def test_a_canary_that_never_gets_ready_is_refused_at_the_deadline():
     await lab.until_rest()
     assert lab.ready()["reason"] == "RolledBack"
     assert lab.status()["history"][-1]["maxWeight"] == 0
+    lab.assert_given_back()
+
+
+@pytest.mark.parametrize(("stage", "weight"), [(25, 60), (25, 100), (60, 100)])
+@pytest.mark.parametrize("replicas", [1, 4])
+async def test_what_somebody_raised_is_at_the_stages_weight_again_at_once(stage, weight, replicas):
+    lab = await adopted(plan=PLAN)
+    lab.scale(replicas)
+    oracle = watch(lab)
+    lab.release("v2")
+    while lab.weight() < stage:
+        await lab.run(0.1)
+    await lab.run(1.5)  # by now the next stage's pods are ready, and could carry more
+    assert lab.set_weight(weight)
+    await lab.run(0.1)
+    oracle.observed()
+    oracle.check()
+    assert lab.weight() == stage
+    await lab.until_rest()
+    assert lab.versions() == {"v2": replicas}
+    oracle.check()
     lab.assert_given_back()
 
 
