@@ -120,7 +120,10 @@ class Looker:
             pod_bodies, sets, attempt.revision if attempt is not None else ""
         )
         services = await self._services(reading, rollout, attempt, listed, routes, deployment)
-        names = arm_names(tuple(services))
+        # A Service that an attempt remembers has its arms, and its rules name them, also while it
+        # is missing or cannot be read: their weights must be seen, and taken back.
+        remembered = () if attempt is None else tuple(one.service for one in attempt.original)
+        names = arm_names(tuple(dict.fromkeys((*services, *remembered))))
         arm_bodies, slices = await asyncio.gather(
             self._arms(reading, names, rollout),
             self._slices(reading, names),
