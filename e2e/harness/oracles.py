@@ -25,6 +25,9 @@ SLACK = 0.25
 LATE = 5.0
 """Seconds by which a watch may be behind on a busy machine."""
 
+LAST = 2.0
+"""Seconds that the last requests of a load may take on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weight:
@@ -144,14 +147,34 @@ def pods_kept(app: App, version: str) -> None:
     assert not any(restarts), f"containers of {version} were restarted: {restarts}"
 
 
+def all_planned(traffic: Traffic) -> None:
+    """About as many requests were due as rate and time say: the sender has kept up.
+
+    A fifth may be missing, and what would be due while the last ones are waited for.
+    """
+    for report in filter(None, (traffic.routed, traffic.inside)):
+        seconds = report.raw["ended_at"] - report.raw["started_at"] - LAST
+        least = 0.8 * report.raw["rps"] * seconds
+        assert report.planned >= max(1.0, least), f"due: {least:.0f}; {report.told()}"
+
+
 def nobody_lost(traffic: Traffic) -> None:
     """No request failed, on either way (I3)."""
     assert traffic.failed() == 0, traffic.told()
-    assert traffic.routed.planned > 0
+    all_planned(traffic)
+
+
+def failed_only_by(traffic: Traffic, version: str) -> None:
+    """Every failed request was answered (badly) by that version; inside nobody failed."""
+    bad = traffic.routed.reached(version) - traffic.routed.served(version)
+    assert traffic.routed.failed == bad, traffic.told()
+    assert traffic.inside is None or traffic.inside.failed == 0, traffic.told()
+    all_planned(traffic)
 
 
 def only_answers_failed(traffic: Traffic) -> None:
     """Every request was answered by some version; those that failed, failed by its answer (I3)."""
+    all_planned(traffic)
     for report in filter(None, (traffic.routed, traffic.inside)):
         badly = sum(report.reached(name) - report.served(name) for name in report.raw["versions"])
         assert report.failed == badly, traffic.told()

@@ -53,10 +53,11 @@ def test_a_rollout_deleted_at_rest_changes_nothing(app: App):
 def test_a_rollout_deleted_after_a_refusal_says_that_the_template_rolls_out(app: App):
     app.install()
     app.govern(plan=plan(25, 100))
-    with app.users(inside=0):
+    with app.users(inside=0) as traffic:
         app.release("v2", ERROR_RATE="0.5")
         app.finished("RolledBack")
         app.rest(held=True)
+    oracles.failed_only_by(traffic, "v2")
     delete_rollout(app)
     everything_given_back(app, "v2")
     assert any("rolls out" in str(one.get("note")) for one in app.events())

@@ -10,7 +10,8 @@ from e2e.harness.api import Body
 from e2e.harness.app import App
 from e2e.harness.objects import NAME, ROOT
 
-pytestmark = pytest.mark.disruptive  # not that they disturb: they judge latency, so nothing must
+ALONE = pytest.mark.disruptive
+"""Not that they disturb: they promote by a judgement of latency, so nothing must disturb them."""
 
 HOST = "shop.example.com"
 
@@ -63,12 +64,26 @@ def bad_then_good(app: App, stages: tuple[int, ...], host: str = "") -> None:
     oracles.pods_kept(app, "v3")
 
 
+@ALONE
 def test_rollout_yaml_with_its_plan_its_contract_and_its_guards(app: App):
     start(app, "rollout.yaml")
     bad_then_good(app, (5, 25, 50, 100), HOST)
     assert app.api.get("RolloutPlan", "canary", app.namespace)
 
 
+def test_rollout_yaml_rolls_a_slow_release_back(app: App):
+    start(app, "rollout.yaml")
+    on_a_host_of_its_own(app)
+    with app.users(inside=0) as traffic:
+        new_version(app, "v2", LATENCY_MS="400")
+        entry = app.finished("RolledBack")
+    oracles.nobody_lost(traffic)
+    assert entry["reason"] == "GuardFailed"
+    assert entry["maxWeight"] == 5
+    assert "guard slow: " in entry["message"], entry["message"]
+
+
+@ALONE
 def test_rollout_inline_yaml(app: App):
     start(app, "rollout-inline.yaml")
     on_a_host_of_its_own(app)
@@ -76,6 +91,7 @@ def test_rollout_inline_yaml(app: App):
     assert app.rollout()["metadata"]["name"] == NAME
 
 
+@ALONE
 def test_contract_sequential_yaml_rolls_a_bad_release_back(app: App):
     """The contract as it is, honoured by the example's Rollout in place of its own."""
     start(app, "rollout.yaml")

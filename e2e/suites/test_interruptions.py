@@ -58,14 +58,15 @@ def test_a_revert_during_an_attempt_goes_back_without_a_rollout(app: App):
 def test_a_revert_after_a_rollback_lifts_the_hold_without_a_rollout(app: App):
     app.install()
     app.govern(plan=plan(25, 100))
-    with app.users():
+    with app.users() as traffic:
         app.release("v2", ERROR_RATE="0.5")
         app.finished("RolledBack")
         app.rest(held=True)
-    kept = {pod["metadata"]["uid"] for pod in app.pods("v1")}
-    app.release("v1")
-    app.wait("Ready", lambda: app.ready().get("status") == "True")
-    app.rest()
+        kept = {pod["metadata"]["uid"] for pod in app.pods("v1")}
+        app.release("v1")
+        app.wait("Ready", lambda: app.ready().get("status") == "True")
+        app.rest()
+    oracles.failed_only_by(traffic, "v2")
     assert "refused" not in app.status()
     assert {pod["metadata"]["uid"] for pod in app.pods("v1")} == kept
     assert [one["number"] for one in app.past()] == [1]
@@ -103,12 +104,13 @@ def test_rollout_restart_at_rest_is_a_release_of_the_same_version(app: App):
 def test_kubectl_refuses_undo_and_restart_while_held_and_the_message_says_what_to_do(app: App):
     app.install()
     app.govern(plan=plan(50, 100, hold="3s"))
-    with app.users():
+    with app.users() as traffic:
         app.release("v2")
         app.finished("Promoted")
         app.release("v3", ERROR_RATE="0.5")
         app.finished("RolledBack", number=2)
         app.rest(held=True)
+    oracles.failed_only_by(traffic, "v3")
     for verb in ("undo", "restart"):
         answer = app.kubectl("rollout", verb, f"deployment/{NAME}")
         assert answer.returncode != 0
@@ -143,6 +145,7 @@ def test_rollout_resume_after_a_refusal_stays_held(app: App):
         time.sleep(4)  # long enough for a wrong unpause to make pods
         always_paused(app, moment)
         app.rest(held=True)
+    oracles.failed_only_by(traffic, "v2")
     assert traffic.inside is not None
     assert traffic.inside.reached("v2") == 0
     assert len(app.pods("v1")) == 4

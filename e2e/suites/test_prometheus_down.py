@@ -41,7 +41,7 @@ def test_a_release_holds_while_prometheus_is_down_and_goes_on_afterwards(
 def test_a_crash_rolls_back_without_prometheus(app: App, prometheus: OwnPrometheus):
     app.install()
     app.govern(plan=plan(25, 50, 100, hold="60s"), contract=prometheus.judging(contract()))
-    with app.users(inside=0):
+    with app.users() as traffic:
         app.release("v2")
         app.at_weight(25)
         with prometheus.down():
@@ -49,6 +49,12 @@ def test_a_crash_rolls_back_without_prometheus(app: App, prometheus: OwnPromethe
             entry = app.finished("RolledBack")
             app.rest(held=True)
     assert entry["reason"] == "CanaryCrashed"
+    oracles.all_planned(traffic)
+    assert traffic.inside is not None
+    assert traffic.inside.failed == 0, traffic.told()
+    assert traffic.inside.reached("v2") == 0, traffic.told()
+    # As with Prometheus: a quarter of 200 a second, for two seconds.
+    assert traffic.routed.failed < 2 * 50, traffic.told()
 
 
 def test_a_revert_works_without_prometheus(app: App, prometheus: OwnPrometheus):

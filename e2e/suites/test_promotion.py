@@ -79,13 +79,14 @@ def test_a_guard_that_only_warns_does_not_stop_a_release(app: App):
     app.install()
     warns = guard("warns", on_fail="Warn", limit="1%")
     app.govern(plan=plan(50, 100), contract=contract(warns, guard("lost", limit="60%")))
-    with app.users(inside=0):
+    with app.users(inside=0) as traffic:
         app.release("v2", ERROR_RATE="0.2")
         app.wait(
             "the warning is told",
             lambda: app.condition("GuardsPassing").get("status") == "False",
         )
         app.finished("Promoted")
+    oracles.failed_only_by(traffic, "v2")
     app.rest()
 
 

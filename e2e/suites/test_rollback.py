@@ -7,16 +7,9 @@ import time
 import pytest
 
 from e2e.harness import oracles
-from e2e.harness.app import App, Traffic
+from e2e.harness.app import App
 from e2e.harness.objects import HOLD, contract, guard, plan, slow
 from e2e.harness.reading import ready_pods
-
-
-def failed_only_by(traffic: Traffic, version: str) -> None:
-    """Every failed request was answered (badly) by that version; inside nobody failed."""
-    bad = traffic.routed.reached(version) - traffic.routed.served(version)
-    assert traffic.routed.failed == bad, traffic.told()
-    assert traffic.inside is None or traffic.inside.failed == 0, traffic.told()
 
 
 def refused_and_held(app: App, word: str) -> None:
@@ -38,7 +31,7 @@ def test_a_release_with_errors_is_rolled_back_and_refused(app: App):
         entry = app.finished("RolledBack")
         app.rest(held=True)
         time.sleep(5)  # a refused template must not be tried again by itself
-    failed_only_by(traffic, "v2")
+    oracles.failed_only_by(traffic, "v2")
     assert traffic.routed.failed > 0
     assert traffic.inside is not None
     assert traffic.inside.reached("v2") == 0
@@ -61,7 +54,7 @@ def test_a_good_release_seconds_after_a_rollback_does_not_inherit_its_errors(app
         app.release("v3")
         app.finished("Promoted", number=2)
         app.rest()
-    failed_only_by(traffic, "v2")
+    oracles.failed_only_by(traffic, "v2")
     oracles.pods_kept(app, "v3")
     assert "refused" not in app.status()
 
@@ -76,7 +69,7 @@ def test_a_good_release_during_the_rollback_of_a_bad_one_does_not_inherit_its_er
         app.release("v3")  # ends the thirty seconds' delay at once
         app.finished("Promoted", number=2)
         app.rest()
-    failed_only_by(traffic, "v2")
+    oracles.failed_only_by(traffic, "v2")
 
 
 def test_a_slow_release_is_rolled_back(app: App):
@@ -100,7 +93,7 @@ def test_errors_that_begin_at_a_later_stage_roll_back(app: App):
         assert app.behave("v2", errorRate=0.5) >= 2
         entry = app.finished("RolledBack")
         app.rest(held=True)
-    failed_only_by(traffic, "v2")
+    oracles.failed_only_by(traffic, "v2")
     assert entry["maxWeight"] == 50
 
 
@@ -187,4 +180,4 @@ def test_weight_goes_to_zero_while_stable_is_weak(app: App):
         entry = app.finished("RolledBack")
         app.rest(held=True)
     assert entry["reason"] == "GuardFailed"
-    failed_only_by(traffic, "v2")
+    oracles.failed_only_by(traffic, "v2")

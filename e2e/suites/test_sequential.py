@@ -19,7 +19,7 @@ import httpx
 from e2e.harness import objects, oracles
 from e2e.harness.api import Body
 from e2e.harness.app import App
-from e2e.harness.objects import backend, contract, plan, route, rule, sequential
+from e2e.harness.objects import backend, contract, guard, plan, route, rule, sequential
 
 CALLS = "/calls"
 """The path of the calls that only some users make."""
@@ -123,6 +123,27 @@ def test_a_little_worse_within_the_tolerance_is_never_rolled_back(app: App):
     assert "refused" not in app.status()
 
 
+def test_a_stage_lasts_until_the_release_is_shown_to_be_no_worse(app: App):
+    no_worse: Body = {
+        "name": "no-worse",
+        "onFail": "Hold",
+        "guard": {
+            "errors": {"preset": "Traefik"},
+            "judge": {"nonInferiority": {"margin": "2%"}},
+        },
+    }
+    begin(app, 0.005, contract(guard(limit="60%"), no_worse), hold="1s")
+    with app.users(inside=0) as traffic:
+        app.release("v2", ERROR_RATE="0.005")
+        half = app.at_weight(50)
+        full = app.at_weight(100)
+        app.finished("Promoted")
+        app.rest()
+    oracles.only_answers_failed(traffic)
+    # It needs 20 scrapes, one a second, whatever the hold.
+    assert full - half > 15
+
+
 def test_a_slower_release_without_errors_is_rolled_back(app: App):
     slow = sequential("slow", measure={"latency": {"preset": "Traefik", "above": "250ms"}})
     begin(app, 0, contract(sequential(), slow))
@@ -160,12 +181,13 @@ def test_errors_of_one_method_only_are_seen_in_its_slice(app: App):
     sliced = sequential(tolerance="10%")
     sliced["guard"]["slices"] = {"label": "method", "values": ["GET", "POST"]}
     app.govern(plan=plan(50, 100, hold="60s"), contract=contract(sliced))
-    with app.users(inside=0), Calls(app, 3):
+    with app.users(inside=0) as traffic, Calls(app, 3):
         version = "/spec/template/spec/containers/0/env/0/value"
         gone = {"op": "remove", "path": to_calls(0)["path"]}
         patch(app, gone, to_calls(8081), {"op": "replace", "path": version, "value": "v2"})
         entry = app.finished("RolledBack")
         app.rest(held=True)
+    oracles.only_answers_failed(traffic)
     assert entry["reason"] == "GuardFailed"
     assert "guard errors, slice POST: Fail (HarmDetected)" in entry["message"], entry["message"]
 
@@ -176,13 +198,14 @@ def test_without_traffic_and_with_little_of_it_the_stage_waits_and_says_why(app:
     app.at_weight(50)
     app.wait("it holds", lambda: app.ready().get("reason") == "Holding")
     assert verdicts(app)["errors"][0] == "NoData"
-    with app.users(10, inside=0):
+    with app.users(10, inside=0) as traffic:
         app.wait(
             "too little is known",
             lambda: verdicts(app).get("errors") == ("Inconclusive", "InsufficientData"),
             90,  # what is for people only is written within a minute
         )
         time.sleep(5)  # as long as the hold once more
+    oracles.only_answers_failed(traffic)
     assert app.weight() == 50
     assert not app.past()
     assert app.condition("GuardsPassing")["status"] == "Unknown"
