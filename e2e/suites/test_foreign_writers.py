@@ -13,7 +13,7 @@ from e2e.harness import objects, oracles
 from e2e.harness.api import ApiError, Body
 from e2e.harness.app import App
 from e2e.harness.objects import HOLD, NAME, plan
-from e2e.harness.reading import rules_owner
+from e2e.harness.reading import condition, rules_owner
 from e2e.harness.rest import MANAGER
 
 STAGES = (25, 50, 100)
@@ -86,6 +86,17 @@ def test_a_raised_weight_is_put_back_within_a_second(app: App):
     assert "ForeignWriter" in app.event_reasons()
 
 
+def disturbed_and_answered(app: App) -> None:
+    """Once during the release the route was as the user wrote it; then it had its weight again."""
+    before, after = oracles.attempts(oracles.weights(app))
+    assert before[-1].value == after[0].value
+    assert [one.value for one in (*before, *after[1:]) if one.value] == list(STAGES)
+    told = {
+        str(condition(change.body, "Ready").get("message")) for change in app.history.of("Rollout")
+    }
+    assert any("rewrote HTTPRoute shop: answered (1 of 2)" in one for one in told), told
+
+
 def test_manifests_re_applied_client_side_are_answered_and_the_release_goes_on(app: App):
     app.install()
     app.govern(plan=plan(*STAGES, hold="6s"))
@@ -98,6 +109,7 @@ def test_manifests_re_applied_client_side_are_answered_and_the_release_goes_on(a
         app.rest()
     oracles.nobody_lost(traffic)
     oracles.pods_kept(app, "v2")
+    disturbed_and_answered(app)
 
 
 def test_manifests_re_applied_server_side_with_force_are_answered_and_it_goes_on(app: App):
@@ -112,6 +124,7 @@ def test_manifests_re_applied_server_side_with_force_are_answered_and_it_goes_on
         app.finished("Promoted")
         app.rest()
     oracles.nobody_lost(traffic)
+    disturbed_and_answered(app)
 
 
 def test_a_route_re_applied_every_second_in_adopt_mode_is_rolled_back_safely(app: App):
@@ -187,6 +200,11 @@ def changed(app: App) -> Body:
     return objects.route(app.host, objects.rule(), extra)
 
 
+def rules_of(app: App) -> int:
+    """How many rules the route has, as last seen."""
+    return len((app.history.get("HTTPRoute", NAME) or {})["spec"]["rules"])
+
+
 def server_side(app: App, *bodies: Body) -> None:
     """What a server-side GitOps tool does without force."""
     for body in bodies:
@@ -209,10 +227,7 @@ def test_a_changed_route_applies_server_side_without_conflict_after_a_promotion(
         app.finished("Promoted")
         app.rest()
         server_side(app, changed(app))
-        app.wait(
-            "the change is there",
-            lambda: len((app.history.get("HTTPRoute", NAME) or {})["spec"]["rules"]) == 2,
-        )
+        app.wait("the change is there", lambda: rules_of(app) == 2)
         assert rules_owner(app.history.get("HTTPRoute", NAME) or {}) == "gitops"
     oracles.nobody_lost(traffic)
 
@@ -220,17 +235,21 @@ def test_a_changed_route_applies_server_side_without_conflict_after_a_promotion(
 def test_a_changed_route_applies_server_side_without_conflict_after_a_rollback(app: App):
     installed_server_side(app)
     app.govern(plan=plan(50, 100))
-    with app.users():
+    with app.users() as traffic:
         server_side(app, objects.deployment("v2", 4, env={"ERROR_RATE": "0.5"}))
         app.finished("RolledBack")
         app.rest(held=True)
         server_side(app, changed(app))
+        app.wait("the change is there", lambda: rules_of(app) == 2)
+    # The Service is the tool's as well, so callers inside meet the canary too.
+    oracles.only_answers_failed(traffic)
+    assert traffic.routed.reached("v1") == traffic.routed.served("v1"), traffic.told()
 
 
 def test_a_changed_route_during_an_attempt_is_refused_without_force_and_names_us(app: App):
     installed_server_side(app)
     app.govern(plan=plan(25, 100, hold="8s"))
-    with app.users(inside=0):
+    with app.users(inside=0) as traffic:
         server_side(app, objects.deployment("v2", 4))
         app.at_weight(25)
         with pytest.raises(ApiError, match=MANAGER) as refused:
@@ -238,3 +257,4 @@ def test_a_changed_route_during_an_attempt_is_refused_without_force_and_names_us
         assert refused.value.status == 409
         app.finished("Promoted")
         app.rest()
+    oracles.nobody_lost(traffic)
