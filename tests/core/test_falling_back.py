@@ -325,7 +325,7 @@ def test_a_reapplied_manifest_is_answered_twice_and_the_third_time_rolls_back():
     assert first.actions[0] == SetWeights(25, lowering=False)
     assert first.status.attempt.original[0].backends == '[{"name":"shop","port":81}]'
     again = world.but(status=first.status).decide()
-    assert again.actions == (SetWeights(25, lowering=False),), "a refused write is tried again"
+    assert again.actions == first.actions, "a refused write is tried again, its event after it"
     assert again.status == first.status, "and the same foreign write is counted once"
     reapplied = foreign(None, backends='[{"name":"shop","port":81}]', generation=8)
     second = world.but(status=first.status, rules=(reapplied,)).decide()

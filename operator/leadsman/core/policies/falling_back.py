@@ -238,11 +238,14 @@ def foreign_write(view: View) -> Decision | None:
             message = f"{who} lowered the canary's weight on {where} to {rule.canary}: aborted"
             return roll_back(view, Breach("Aborted", message, event="Aborted"))
         if _answered_before(attempt, rule):
+            message = f"{who} rewrote {where}: answered ({attempt.foreign_writes} of {ANSWERS})"
+            # The event follows the write, so the try that was refused has not told it.
             return view.act(
                 "foreign_write",
                 "Progressing",
-                f"{who} rewrote {where}: answered ({attempt.foreign_writes} of {ANSWERS})",
+                message,
                 SetWeights(attempt.weight, lowering=rule.form is Form.ARMS),
+                Emit("ForeignWriter", message, warning=True),
                 urgency=Urgency.ROLL_BACK,
             )
         if rule.form is Form.OTHER or attempt.foreign_writes >= ANSWERS:
