@@ -52,7 +52,7 @@ THEMES = (
     ),
     Theme("sequential", 1, ("sequential_failed_requests",)),
     Theme("repeats", 2, ("sequential_good_promoted", "sequential_tolerated_kept")),
-    Theme("crowd", 1, ("rollback_query_rate",)),
+    Theme("crowd", 1, ("crowd_query_rate",)),
     Theme("blocked", 2, ("rollback_blocked_seconds",)),
     Theme(
         "crash",

@@ -25,4 +25,4 @@ def run(boot: int, boots: int) -> Samples:
             time.sleep(SECONDS)
             rates.append((queries(url) - before) / (time.time() - began))
     print(f"{ACTIVE} active Rollouts: {max(rates):.2f} queries/s", flush=True)
-    return {"rollback_query_rate": rates}
+    return {"crowd_query_rate": rates}

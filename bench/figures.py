@@ -81,6 +81,7 @@ LIMITS: dict[str, Limit] = {
         Limit(
             "rollback_query_rate", "1/s", "max", 4, "queries to the source meanwhile, of one second"
         ),
+        Limit("crowd_query_rate", "1/s", "max", 4, "the same with fifty active Rollouts"),
         Limit("rollback_writes_before", "writes", "max", 0, "route writes before the breach"),
         Limit("rollback_failed_requests", "requests", "p50", 20, "30 % errors at 20 % of 200 rps"),
         Limit(
