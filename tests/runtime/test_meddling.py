@@ -140,6 +140,23 @@ async def test_a_version_is_not_refused_for_a_service_that_was_gone_for_long(gon
     assert lab.versions() == {"v2": 4}
 
 
+async def test_a_service_and_a_route_that_were_renamed_meanwhile_do_not_hold_anything_up():
+    lab = await released(Lab())
+    body = copy.deepcopy(SERVICE_MANIFEST)
+    body["metadata"]["name"] = "shop2"
+    lab.kube.user_apply(body)
+    renamed = [{"name": "shop2", "port": 80}]
+    lab.kube.user_patch(
+        ROUTE,
+        [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": renamed}],
+    )
+    lab.kube.user_delete(STABLE_SHOP)
+    await lab.until_rest()
+    assert lab.versions() == {"v1": 4}
+    assert [one["name"] for one in lab.rules()[0]["backendRefs"]] == ["shop2"]
+    assert not [name for name in lab.leftovers() if name != "shop2"]
+
+
 # --- the route's rules -----------------------------------------------------------------------
 
 

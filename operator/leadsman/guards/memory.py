@@ -2,7 +2,8 @@
 
 The evidence is a value of its statistic's own type beside plain totals; in a status it is a short
 string that gives the same bits back. A string that this version cannot read is no evidence: the
-guard begins anew, which costs time and never a good release.
+guard begins anew with what its source still has of the present stage. What was gathered in the
+stages before is lost, for both sides: it takes longer, and the level is spent a second time.
 """
 
 from __future__ import annotations

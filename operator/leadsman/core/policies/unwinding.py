@@ -120,11 +120,11 @@ def _listed(view: View, attempt: Attempt) -> int:
 
 
 def nowhere_to_rest(view: View) -> Decision | None:
-    """A Service to which the rules would go back is not there: the stable arm goes on serving.
+    """A Service to which rules on the arms would go back is not there: the arms go on serving.
 
     Not where the Rollout is being deleted: its arms go with it.
     """
-    missing = [name for name in view.served if name not in view.services]
+    missing = sorted({rule.service for rule in view.armed} - {*view.services})
     if not missing or view.spec.deleting:
         return None
     return view.wait(
