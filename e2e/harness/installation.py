@@ -179,19 +179,27 @@ class Installation:
         """SIGKILL and a new pod (a restarted container would wait for its back-off).
 
         The pod goes first: the kubelet would start a process again that was killed before, and two
-        operators would be at work for a moment.
+        operators would be at work for a moment. One that somebody else has just killed is waited
+        for, so that there is a process to kill.
         """
         self.kept_records()
+        until = time.monotonic() + 20
+        while not (processes := self._processes()) and time.monotonic() < until:
+            if self.cluster.name != "bare" or self._is_stopped():
+                break
+            time.sleep(0.05)
         names = [pod["metadata"]["name"] for pod in self.pods()]
-        processes = self._processes()
         for name in names:
             options: dict[str, Any] = {"gracePeriodSeconds": 0}
             self.api.delete("Pod", name, self.namespace, **options)
         killed = self._sigkill(processes)
-        found = self.api.get("Deployment", self.name, self.namespace) or {"spec": {}}
-        stopped = found["spec"].get("replicas") == 0
-        if self.cluster.name == "bare" and not (killed or stopped):
+        if self.cluster.name == "bare" and not (killed or self._is_stopped()):
             raise RuntimeError("no process of the operator was found to kill")
+
+    def _is_stopped(self) -> bool:
+        """Whether a test has scaled the operator to nothing."""
+        found = self.api.get("Deployment", self.name, self.namespace) or {"spec": {}}
+        return bool(found["spec"].get("replicas") == 0)
 
     def _processes(self) -> list[int]:
         """The operator's processes on this machine: none where the node is not this machine."""
